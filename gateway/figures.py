@@ -1,0 +1,240 @@
+"""What people read: statistics per symbol and candles, as JSON values, from the aggregator's exact state."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gateway.aggregator import Aggregator
+from gateway.atoms import Ints
+from gateway.windows import SECOND_NS, event_clock, instant_of, interval_of, resolution, window_of
+from telemetry.decimals import format_decimal
+from telemetry.errors import InvalidInput
+from telemetry.statistics import Atom, add_decimals, notional_of, present
+from telemetry.times import format_time
+from telemetry.trade import Instrument
+
+CANDLES = 500
+Part = tuple[Instrument, Atom]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which instruments: an empty tuple is no filter."""
+
+    symbols: Sequence[str] = ()
+    venues: Sequence[str] = ()
+    kinds: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Page:
+    """`sort` is `trades` (descending, then symbol) or `symbol`; `cursor` is what `next` gave."""
+
+    sort: str = "trades"
+    limit: int = 1000
+    cursor: str | None = None
+    names: tuple[str, ...] = field(default=("trades", "symbol"), init=False)
+
+    def check(self) -> None:
+        """Raise InvalidInput when a value is out of its range."""
+        if self.sort not in self.names:
+            raise InvalidInput(f"sort: expected one of {' '.join(self.names)}, received {self.sort[:40]!r}")
+        if not 1 <= self.limit <= 100_000:
+            raise InvalidInput(f"limit: expected 1 to 100000, received {self.limit}")
+
+    def cut(self, counts: dict[str, int]) -> tuple[list[str], str | None]:
+        """(the symbols of this page in order, the cursor of the next one)."""
+        key = {symbol: (-count if self.sort == "trades" else 0, symbol) for symbol, count in counts.items()}
+        order = sorted(counts, key=key.__getitem__)
+        if self.cursor is not None:
+            rank, _, symbol = self.cursor.partition(":")
+            if not rank.isdigit():
+                raise InvalidInput(f"cursor: expected what `next` gave, received {self.cursor[:40]!r}")
+            after = (-int(rank), symbol)
+            order = [symbol for symbol in order if key[symbol] > after]
+        page = order[: self.limit]
+        more = len(order) > len(page)
+        return page, f"{-key[page[-1]][0]}:{page[-1]}" if more else None
+
+
+def select(state: Aggregator, wanted: Filter) -> Ints:
+    """The ids of the instruments that pass a filter."""
+    if wanted.symbols:
+        ids: Iterable[int] = sorted({number for name in wanted.symbols for number in state.by_symbol.get(name, ())})
+    else:
+        ids = range(len(state.instruments))
+    if wanted.venues or wanted.kinds:
+        ids = [
+            number
+            for number in ids
+            if (not wanted.venues or state.instruments[number].venue in wanted.venues)
+            and (not wanted.kinds or state.instruments[number].kind in wanted.kinds)
+        ]
+    return np.fromiter(ids, np.int64)
+
+
+def stats(
+    state: Aggregator, *, window: str, wanted: Filter, page: Page, now_ns: int, at: str | None = None
+) -> dict[str, Any]:
+    """The answer of `GET /v1/stats` but for its freshness fields."""
+    page.check()
+    span = window_of(window, instant_of(at, state.watermark, now_ns), state.atoms)
+    ids = select(state, wanted)
+    if span is None:
+        atoms = {number: atom for number in ids.tolist() if (atom := state.total(number)) is not None}
+    else:
+        atoms = state.window(ids, span.start, span.end)
+    parts: dict[str, list[Part]] = {}
+    for number in sorted(atoms):
+        instrument = state.instruments[number]
+        parts.setdefault(instrument.symbol, []).append((instrument, atoms[number]))
+    order, following = page.cut({name: sum(sum(atom.trades) for _, atom in of) for name, of in parts.items()})
+    seconds = None if span is None else float(span.end - span.start)
+    return {
+        "window": window,
+        "window_start": None if span is None else format_time(span.start * SECOND_NS),
+        "window_end": None if span is None else format_time(span.end * SECOND_NS),
+        "totals": totals([part for of in parts.values() for part in of]),
+        "symbols": {name: present(parts[name], seconds) for name in order},
+        "order": order,
+        "next": following,
+    }
+
+
+def totals(parts: Sequence[Part]) -> dict[str, Any]:
+    """Counts and quantities over all symbols, notional by currency. Zeros when there are none."""
+    row: dict[str, Any] = {"trades": 0, "buy_trades": 0, "sell_trades": 0, "unknown_trades": 0}
+    for name, code in (("buy", 1), ("sell", 2), ("unknown", 0)):
+        row[f"{name}_trades"] = sum(atom.trades[code] for _, atom in parts)
+        quantities = add_decimals((atom.quantity[code], atom.quantity_scale) for _, atom in parts)
+        row[f"{name}_quantity"] = format_decimal(*quantities)
+    row["trades"] = row["buy_trades"] + row["sell_trades"] + row["unknown_trades"]
+    row["quantity"] = format_decimal(*add_decimals((sum(atom.quantity), atom.quantity_scale) for _, atom in parts))
+    money: dict[str, list[tuple[int, int]]] = {}
+    for instrument, atom in parts:
+        value, scale = notional_of(instrument, atom)
+        money.setdefault(instrument.currency, []).append((sum(value), scale))
+    row["notional"] = {currency: format_decimal(*add_decimals(money[currency])) for currency in sorted(money)}
+    return row
+
+
+def row_of(
+    state: Aggregator, symbol: str, *, window: str, wanted: Filter, now_ns: int, at: str | None = None
+) -> dict[str, Any]:
+    """The answer of `GET /v1/stats/{symbol}` but for its freshness fields; 404 when the symbol was never seen."""
+    if symbol not in state.by_symbol:
+        raise unknown_symbol(symbol)
+    only = Filter((symbol,), wanted.venues, wanted.kinds)
+    answer = stats(state, window=window, wanted=only, page=Page(), now_ns=now_ns, at=at)
+    row = answer["symbols"].get(symbol) or empty_row()
+    bounds = {name: answer[name] for name in ("window", "window_start", "window_end")}
+    return {"symbol": symbol} | bounds | row
+
+
+def unknown_symbol(symbol: str) -> InvalidInput:
+    """The 404 of a symbol that no trade has had."""
+    shown = symbol if len(symbol) <= 64 else symbol[:64] + "…"
+    return InvalidInput(f"expected a symbol that was traded, received {shown!r}", problem="not-found")
+
+
+def empty_row() -> dict[str, Any]:
+    """A symbol's row in a window without trades: counts 0, sums "0", the rest undefined."""
+    row: dict[str, Any] = {}
+    for unit, zero in (("trades", 0), ("quantity", "0"), ("notional", "0")):
+        row |= {name: zero for name in (unit, f"buy_{unit}", f"sell_{unit}", f"unknown_{unit}")}
+    undefined = (
+        "vwap imbalance quantity_mean quantity_std quantity_min quantity_max price_open price_high price_low price_last"
+        " first_timestamp last_timestamp"
+    )
+    row |= dict.fromkeys(undefined.split())
+    return row | {"trades_per_second": 0.0, "interarrival_mean": None, "currency": None, "revision": 0}
+
+
+@dataclass(frozen=True)
+class Span:
+    """Which candles: `start` inclusive, `end` exclusive (UTC ns or None), at most `limit`, the newest."""
+
+    start: int | None = None
+    end: int | None = None
+    limit: int = CANDLES
+    fill: str | None = None
+
+
+def candles(
+    state: Aggregator, symbol: str, *, interval: str, span: Span, wanted: Filter, now_ns: int
+) -> dict[str, Any]:
+    """The answer of `GET /v1/candles/{symbol}` but for its freshness fields."""
+    if symbol not in state.by_symbol:
+        raise unknown_symbol(symbol)
+    if not 1 <= span.limit <= 10_000:
+        raise InvalidInput(f"limit: expected 1 to 10000, received {span.limit}")
+    if span.fill not in (None, "previous"):
+        raise InvalidInput(f"fill: expected previous or nothing, received {span.fill[:40]!r}")
+    seconds = interval_of(interval)
+    ids = select(state, Filter((symbol,), wanted.venues, wanted.kinds))
+    start, end = _bounds(state, ids, seconds, span)
+    slots = state.series(ids, start, end, seconds)
+    clock = event_clock(state.watermark, now_ns) // SECOND_NS
+    ordered = sorted(slots)
+    wanted_slots = _newest(ordered, span, seconds, min(end, clock + 1))
+    rows: list[dict[str, Any]] = []
+    for slot in wanted_slots[-span.limit :]:
+        traded = ordered[bisect_right(ordered, slot) - 1]
+        row = _candle(traded, [(state.instruments[number], atom) for number, atom in sorted(slots[traded].items())])
+        row = row if traded == slot else _gap(row, slot)
+        rows.append(row | {"closed": slot + seconds <= clock})
+    more = len(wanted_slots) > span.limit
+    following = rows[0]["start"] if more else None
+    return {"symbol": symbol, "interval": interval, "candles": rows, "next": following}
+
+
+def _newest(traded: list[int], span: Span, seconds: int, end: int) -> list[int]:
+    """The starts of the newest candles, ascending, one more than the limit when there are older ones."""
+    if not traded or span.fill is None:
+        return traded[-span.limit - 1 :]
+    last = max(traded[-1], (end - 1) // seconds * seconds)
+    first = max(traded[0], last - span.limit * seconds)
+    return list(range(first, last + 1, seconds))
+
+
+def _bounds(state: Aggregator, ids: Ints, seconds: int, span: Span) -> tuple[int, int]:
+    """[start, end) in seconds on interval borders; 422 when what is asked for is held only coarser."""
+    end = 1 << 33 if span.end is None else -(-span.end // SECOND_NS // seconds) * seconds
+    start = -(1 << 33) if span.start is None else span.start // SECOND_NS // seconds * seconds
+    held = resolution(state.atoms, start)
+    if held > seconds:
+        frontier = next(
+            value
+            for value in reversed(state.atoms.frontier)
+            if value > start and resolution(state.atoms, value) <= seconds
+        )
+        older = len(state.atoms.select(ids, start, frontier))
+        newer = len(state.atoms.select(ids, frontier, end))
+        if older and (span.start is not None or not newer):
+            raise InvalidInput(
+                f"interval: trades of that time are held at {held} s, expected no finer, received {seconds} s"
+            )
+        start = -(-frontier // seconds) * seconds
+    return start, end
+
+
+def _candle(slot: int, parts: list[Part]) -> dict[str, Any]:
+    row = present(parts)
+    names = ("quantity", "notional", "trades", "buy_quantity", "sell_quantity", "vwap", "revision")
+    prices = {"open": "price_open", "high": "price_high", "low": "price_low", "close": "price_last"}
+    candle: dict[str, Any] = {"start": format_time(slot * SECOND_NS)}
+    candle |= {name: row[source] for name, source in prices.items()}
+    return candle | {name: row[name] for name in names}
+
+
+def _gap(previous: dict[str, Any], slot: int) -> dict[str, Any]:
+    """An interval without trades, at the previous close."""
+    flat = {"start": format_time(slot * SECOND_NS), "trades": 0, "vwap": None}
+    flat |= dict.fromkeys(("open", "high", "low", "close"), previous["close"])
+    flat |= dict.fromkeys(("quantity", "notional", "buy_quantity", "sell_quantity"), "0")
+    return previous | flat

@@ -1,0 +1,85 @@
+"""A lease as data: the limits it is given under, the instruction to send it, the note that it is out. Pure."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from statistics import median
+
+from telemetry.backbone.poison import Suspect
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send the trades [first, last] to `worker`. `attempt` names this lease within the epoch."""
+
+    worker: str
+    attempt: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """`worker` is given up: close its connection. Its leases are dispatched to others already."""
+
+    worker: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much, how long. Seconds unless said."""
+
+    window: int = 3  # leases a worker: one in work, one behind it, one on its way
+    lease_trades: int = 65_536
+    align: int = 65_536  # a lease never crosses a multiple of it
+    beat_seconds: float = 0.5
+    beats_missed: int = 3
+    deadline_seconds: float = 5.0
+    second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
+    second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
+    second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
+
+    @property
+    def silence_seconds(self) -> float:
+        """A worker not heard of for so long is lost."""
+        return self.beat_seconds * self.beats_missed
+
+
+@dataclass(slots=True, eq=False)
+class Held:
+    """A lease that was sent and is not settled. Times are monotonic seconds."""
+
+    attempt: int
+    worker: str
+    first: int
+    last: int
+    sent_at: float
+    since: float = 0.0  # when it became its worker's oldest; its deadline counts from here
+    suspect: Suspect | None = None
+    returned: bool = False  # its result is here, the verdict is not
+    open: bool = True  # some trade of it is not accepted yet
+
+    def overlaps(self, first: int, last: int) -> bool:
+        """Whether any trade is in both."""
+        return self.first <= last and first <= self.last
+
+
+class Patience:
+    """How long the oldest range may take before it is leased a second time. Seconds."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._recent: deque[float] = deque(maxlen=32)  # sent to returned
+
+    def note(self, seconds: float) -> None:
+        """A lease returned after `seconds`."""
+        self._recent.append(seconds)
+
+    @property
+    def seconds(self) -> float:
+        """By now."""
+        if not self._recent:
+            return self._limits.second_unknown_seconds
+        return max(self._limits.second_floor_seconds, self._limits.second_factor * median(self._recent))

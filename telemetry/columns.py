@@ -1,0 +1,253 @@
+"""Many trades as numpy columns: what is analysed, journaled (as a frame, see telemetry.frame), shown as rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+import msgspec
+import numpy as np
+
+from telemetry import frame
+from telemetry.decimals import format_decimal
+from telemetry.frame import I64 as _I64
+from telemetry.frame import INTEGERS, OPTIONAL, Array, Buffer, Text
+from telemetry.frame import U8 as _U8
+from telemetry.frame import U32 as _U32
+from telemetry.times import ABSENT, format_time
+from telemetry.trade import NO_FEE, SIDES, Instrument, Trade
+
+TIMES = ("sent_at", "order_sent_at")
+# What stands in an optional column for a row that does not have it.
+ABSENCE: Mapping[str, Any] = {name: Trade._field_defaults[name] for name in OPTIONAL}
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Columns:
+    """Trades of one contiguous range. Arrays are read only by convention; `optional` holds what some row has."""
+
+    instruments: tuple[Instrument, ...]  # in order of first appearance in the rows
+    instrument: Array
+    side: Array
+    price: Array
+    price_scale: Array
+    quantity: Array
+    quantity_scale: Array
+    timestamp: Array
+    received_at: Array
+    optional: Mapping[str, Array | Text]
+
+    def __len__(self) -> int:
+        return len(self.price)
+
+    def text(self, name: str) -> Text | None:
+        """The optional text column `name`, None when no row has it."""
+        return cast("Text | None", self.optional.get(name))
+
+    def integers(self, name: str) -> Array | None:
+        """The optional integer column `name`, None when no row has it."""
+        return cast("Array | None", self.optional.get(name))
+
+    def slice(self, start: int, stop: int) -> Columns:
+        """Rows start..stop - 1, with the instruments and optional columns that these rows need."""
+        if start == 0 and stop == len(self):
+            return self
+        rows = slice(start, stop)
+        optional = {
+            name: column.slice(start, stop) if isinstance(column, Text) else column[rows]
+            for name, column in self.optional.items()
+        }
+        instruments, codes = _compact(self.instruments, self.instrument[rows])
+        return Columns(
+            instruments,
+            codes,
+            self.side[rows],
+            self.price[rows],
+            self.price_scale[rows],
+            self.quantity[rows],
+            self.quantity_scale[rows],
+            self.timestamp[rows],
+            self.received_at[rows],
+            present(optional),
+        )
+
+    def trades(self) -> list[Trade]:
+        """The same trades as rows."""
+        count = len(self)
+        instruments = [self.instruments[code] for code in self.instrument.tolist()]
+        fixed = zip(
+            self.side.tolist(),
+            self.price.tolist(),
+            self.price_scale.tolist(),
+            self.quantity.tolist(),
+            self.quantity_scale.tolist(),
+            self.timestamp.tolist(),
+            self.received_at.tolist(),
+            strict=True,
+        )
+        rest = [self.optional[name].tolist() if name in self.optional else [ABSENCE[name]] * count for name in OPTIONAL]
+        return [
+            Trade(*instrument, *row, *more) for instrument, row, *more in zip(instruments, fixed, *rest, strict=True)
+        ]
+
+    def row(self, index: int) -> dict[str, Any]:
+        """One trade as JSON shows it: public names, decimals and times as text, optional fields only when given."""
+        return next(self.slice(index, index + 1).rows())
+
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """All trades as JSON shows them, see `row`."""
+        return map(public, self.trades())
+
+
+_TEXTS = (
+    *("venue", "trade_id", "ref_trade_id", "account", "strategy", "order_id"),
+    *("currency", "liquidity", "fee_currency", "source"),
+)
+
+
+def public(trade: Trade) -> dict[str, Any]:
+    """One trade as JSON shows it, see `Columns.row`."""
+    row: dict[str, Any] = {
+        "symbol": trade.symbol,
+        "side": SIDES[trade.side],
+        "kind": trade.kind,
+        "quantity": format_decimal(trade.quantity, trade.quantity_scale),
+        "price": format_decimal(trade.price, trade.price_scale),
+        "multiplier": format_decimal(trade.multiplier, trade.multiplier_scale),
+        "timestamp": format_time(trade.timestamp),
+        "received_at": format_time(trade.received_at),
+    }
+    for name in _TEXTS:
+        if value := getattr(trade, name):
+            row[name] = value
+    if trade.fee_scale != NO_FEE:
+        row["fee"] = format_decimal(trade.fee, trade.fee_scale)
+    if trade.source_seq != ABSENT:
+        row["source_seq"] = trade.source_seq
+    for name in TIMES:
+        if (instant := getattr(trade, name)) != ABSENT:
+            row[name] = format_time(instant)
+    if trade.tags:
+        row["tags"] = msgspec.json.decode(trade.tags)
+    return row
+
+
+def encode_frame(columns: Columns) -> bytes:
+    """The frame of these columns."""
+    return frame.pack(columns)
+
+
+def decode_frame(buffer: Buffer) -> Columns:
+    """The columns in a frame, read in place, read only. Raises InvalidInput on what `encode_frame` did not write."""
+    return Columns(*frame.unpack(buffer))
+
+
+def from_trades(trades: Sequence[Trade]) -> Columns:
+    """The columns of these trades."""
+    if not trades:
+        return empty()
+    fields = dict(zip(Trade._fields, zip(*trades, strict=True), strict=True))
+    keys = list(zip(*(fields[name] for name in Instrument._fields), strict=True))
+    table = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    optional: dict[str, Array | Text] = {}
+    for name in OPTIONAL:
+        values = fields[name]
+        if values.count(ABSENCE[name]) < len(values) or (name == "fee" and min(fields["fee_scale"]) < NO_FEE):
+            optional[name] = _column(name, values)
+    return Columns(
+        tuple(map(Instrument._make, table)),
+        np.array([table[key] for key in keys], _U32),
+        np.array(fields["side"], _U8),
+        np.array(fields["price"], _I64),
+        np.array(fields["price_scale"], _U8),
+        np.array(fields["quantity"], _I64),
+        np.array(fields["quantity_scale"], _U8),
+        np.array(fields["timestamp"], _I64),
+        np.array(fields["received_at"], _I64),
+        optional,
+    )
+
+
+def empty() -> Columns:
+    """No trades."""
+    i64, u8 = np.empty(0, _I64), np.empty(0, _U8)
+    return Columns((), np.empty(0, _U32), u8, i64, u8, i64, u8, i64, i64, {})
+
+
+def concatenate(parts: Sequence[Columns]) -> Columns:
+    """All rows of the parts, in order."""
+    parts = [part for part in parts if len(part)]
+    if len(parts) < 2:
+        return parts[0] if parts else empty()
+    table: dict[Instrument, int] = {}
+    codes = []
+    for part in parts:
+        mapped = [table.setdefault(instrument, len(table)) for instrument in part.instruments]
+        codes.append(np.array(mapped, _U32)[part.instrument])
+    names = {name for part in parts for name in part.optional}
+    return Columns(
+        tuple(table),
+        np.concatenate(codes),
+        np.concatenate([part.side for part in parts]),
+        np.concatenate([part.price for part in parts]),
+        np.concatenate([part.price_scale for part in parts]),
+        np.concatenate([part.quantity for part in parts]),
+        np.concatenate([part.quantity_scale for part in parts]),
+        np.concatenate([part.timestamp for part in parts]),
+        np.concatenate([part.received_at for part in parts]),
+        {name: _concatenate_optional(name, parts) for name in OPTIONAL if name in names},
+    )
+
+
+def present(optional: Mapping[str, Array | Text]) -> dict[str, Array | Text]:
+    """Only the columns that some row has."""
+    has_fee = "fee_scale" in optional and bool((cast("Array", optional["fee_scale"]) != NO_FEE).any())
+    kept = {}
+    for name, column in optional.items():
+        if isinstance(column, Text):
+            keep = column.offsets[-1] > 0
+        elif name.startswith("fee"):
+            keep = has_fee
+        else:
+            keep = (column != ABSENT).any()
+        if keep:
+            kept[name] = column
+    return kept
+
+
+def _column(name: str, values: Sequence[Any]) -> Array | Text:
+    if name in INTEGERS:
+        return np.array(values, _I64)
+    return np.array(values, _U8) if name == "fee_scale" else Text.of(values)
+
+
+def _compact(instruments: tuple[Instrument, ...], codes: Array) -> tuple[tuple[Instrument, ...], Array]:
+    if len(instruments) == 1 and len(codes):
+        return instruments, codes
+    used, first, compact = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(used), _U32)
+    rank[order] = np.arange(len(used))
+    return tuple(instruments[code] for code in used[order].tolist()), rank[compact]
+
+
+def _concatenate_optional(name: str, parts: Sequence[Columns]) -> Array | Text:
+    columns = [part.optional.get(name) for part in parts]
+    if name not in INTEGERS and name != "fee_scale":
+        return _concatenate_texts([cast("Text | None", column) for column in columns], parts)
+    dtype = _I64 if name in INTEGERS else _U8
+    filled = [np.full(len(p), ABSENCE[name], dtype) if c is None else c for p, c in zip(parts, columns, strict=True)]
+    return np.concatenate(cast("list[Array]", filled))
+
+
+def _concatenate_texts(columns: Sequence[Text | None], parts: Sequence[Columns]) -> Text:
+    offsets, blobs, end = [np.zeros(1, _U32)], [], 0
+    for column, part in zip(columns, parts, strict=True):
+        if column is None:
+            offsets.append(np.full(len(part), end, _U32))
+        else:
+            offsets.append(column.offsets[1:] + np.uint32(end))
+            blobs.append(column.blob)
+            end += int(column.offsets[-1])
+    return Text(np.concatenate(offsets), np.concatenate(blobs))

@@ -1,0 +1,236 @@
+"""The frame: the bytes of many trades that the journal keeps and the workers read in place.
+
+Version 1, all integers little endian. n rows; sections follow each other, each padded with zeros to a multiple of 8:
+
+    offset size
+     0      1   version = 1
+     1      3   zero
+     4      4   n, the number of rows
+     8      4   t, the length of the instrument table in bytes
+    12      4   bit mask of the optional columns that follow, in the order of OPTIONAL (bit 0 = trade_id)
+    16      8   length of the whole frame
+    24     8n   price (i64 mantissa)
+           8n   quantity (i64 mantissa)
+           8n   timestamp (i64 ns)
+           8n   received_at (i64 ns)
+           4n   instrument (u32, index into the table)
+            n   side (u8: 0 unknown, 1 buy, 2 sell)
+            n   price_scale (u8)
+            n   quantity_scale (u8), then padding
+            t   instrument table: MessagePack array of [venue, symbol, kind, currency, multiplier, scale of it], padding
+           ...  optional columns: integers 8n; fee_scale n; text: u32 n+1 offsets into the bytes that follow them
+
+A text is absent when it is empty, an integer when it is times.ABSENT, a fee when its scale is NO_FEE. The frame
+carries no checksum: the record around it does.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import numpy as np
+import numpy.typing as npt
+
+from telemetry.decimals import MAX_SCALE
+from telemetry.errors import InvalidInput
+from telemetry.trade import NO_FEE, SIDES, Instrument
+
+if TYPE_CHECKING:
+    from telemetry.columns import Columns
+
+VERSION = 1
+OPTIONAL = (
+    "trade_id",
+    "ref_trade_id",
+    "account",
+    "strategy",
+    "order_id",
+    "liquidity",
+    "fee",
+    "fee_scale",
+    "fee_currency",
+    "source",
+    "source_seq",
+    "sent_at",
+    "order_sent_at",
+    "tags",
+)
+INTEGERS = frozenset(("fee", "source_seq", "sent_at", "order_sent_at"))
+
+Buffer = bytes | bytearray | memoryview
+Array = npt.NDArray[Any]
+Unpacked = tuple[
+    tuple[Instrument, ...], Array, Array, Array, Array, Array, Array, Array, Array, dict[str, "Array | Text"]
+]
+U32, I64, U8 = np.dtype("<u4"), np.dtype("<i8"), np.dtype("u1")
+_HEAD = struct.Struct("<B3xIIIQ")
+_ROW_BYTES = 39  # of the columns that every trade has
+_table_encoder = msgspec.msgpack.Encoder()
+_table_decoder = msgspec.msgpack.Decoder(tuple[Instrument, ...])
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Text:
+    """n texts: row i is bytes offsets[i] to offsets[i + 1] of the blob (UTF-8); empty is absent."""
+
+    offsets: Array
+    blob: Array
+
+    def __getitem__(self, row: int) -> str:
+        return str(self.blob[self.offsets[row] : self.offsets[row + 1]].tobytes(), "utf-8", "replace")
+
+    def tolist(self) -> list[str]:
+        """All of them."""
+        blob, ends = self.blob.tobytes(), self.offsets.tolist()
+        return [str(blob[start:end], "utf-8", "replace") for start, end in pairwise(ends)]
+
+    def slice(self, start: int, stop: int) -> Text:
+        """Rows start..stop - 1."""
+        offsets = self.offsets[start : stop + 1]
+        return Text(offsets - offsets[0], self.blob[offsets[0] : offsets[-1]])
+
+    @classmethod
+    def of(cls, values: Sequence[str]) -> Text:
+        """The column of these texts."""
+        joined = "".join(values)
+        blob = joined.encode()
+        sized: Sequence[str | bytes] = values if len(blob) == len(joined) else [value.encode() for value in values]
+        offsets = np.zeros(len(values) + 1, U32)
+        np.cumsum(np.fromiter(map(len, sized), U32, len(values)), out=offsets[1:])
+        return cls(offsets, np.frombuffer(blob, U8))
+
+
+def pack(columns: Columns) -> bytes:
+    """The frame of these columns."""
+    table = _table_encoder.encode(columns.instruments)
+    sections: list[Sequence[bytes]] = [
+        (
+            columns.price.tobytes(),
+            columns.quantity.tobytes(),
+            columns.timestamp.tobytes(),
+            columns.received_at.tobytes(),
+        ),
+        (columns.instrument.astype(U32, copy=False).tobytes(), columns.side.tobytes()),
+        (columns.price_scale.tobytes(), columns.quantity_scale.tobytes()),
+    ]
+    parts = [part for section in sections for part in section]
+    parts += [bytes(-_ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
+    mask = 0
+    for bit, name in enumerate(OPTIONAL):
+        if (column := columns.optional.get(name)) is not None:
+            mask |= 1 << bit
+            parts += _pack_optional(column)
+    length = _HEAD.size + sum(map(len, parts))
+    return b"".join((_HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts))
+
+
+def _pack_optional(column: Array | Text) -> list[bytes]:
+    parts = [column.offsets.tobytes(), column.blob.tobytes()] if isinstance(column, Text) else [column.tobytes()]
+    return [*parts, bytes(-sum(map(len, parts)) % 8)]
+
+
+def unpack(buffer: Buffer) -> Unpacked:
+    """The arguments of Columns. Raises InvalidInput on anything that `pack` did not write."""
+    view = memoryview(buffer).cast("B").toreadonly()
+    if len(view) < _HEAD.size:
+        raise InvalidInput(f"expected a frame of at least {_HEAD.size} bytes, received {len(view)}")
+    version, count, table_bytes, mask, length = _HEAD.unpack_from(view)
+    if version != VERSION or mask >> len(OPTIONAL):
+        raise InvalidInput(f"expected frame version {VERSION} and known columns, received version {version}, {mask:#x}")
+    if not _HEAD.size <= length <= len(view):
+        raise InvalidInput(f"expected a frame of {length} bytes, received {len(view)}")
+    reader = _Reader(view[:length])
+    price, quantity, timestamp, received_at = (reader.take(I64, count) for _ in range(4))
+    instrument, small = reader.take(U32, count), reader.take(U8, 3 * count)
+    reader.align()
+    side, scales = small[:count], small[count:]
+    instruments = _unpack_table(reader.take(U8, table_bytes).tobytes())
+    reader.align()
+    if count and not (instrument.max() < len(instruments) and side.max() < len(SIDES) and scales.max() <= MAX_SCALE):
+        raise InvalidInput("expected known instruments, sides and scales in the frame, received others")
+    optional = {name: reader.optional(name, count) for bit, name in enumerate(OPTIONAL) if mask >> bit & 1}
+    reader.finish()
+    return (
+        instruments,
+        instrument,
+        side,
+        price,
+        scales[:count],
+        quantity,
+        scales[count:],
+        timestamp,
+        received_at,
+        optional,
+    )
+
+
+def _unpack_table(packed: bytes) -> tuple[Instrument, ...]:
+    try:
+        table = _table_decoder.decode(packed)
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"expected a table of instruments in the frame, received: {error}") from None
+    if any(not 0 <= entry.multiplier_scale <= MAX_SCALE for entry in table):
+        raise InvalidInput("expected scales of multipliers within limits in the frame, received others")
+    return table
+
+
+class _Reader:
+    """Takes arrays from a frame in order; never reads beyond its end."""
+
+    def __init__(self, view: memoryview) -> None:
+        self._view = view
+        self._bytes: Array = np.frombuffer(view, U8)
+        if (
+            self._bytes.ctypes.data % 8
+        ):  # a view into some larger message: read in place only where the machine likes it
+            self._bytes = self._bytes.copy()
+            self._bytes.flags.writeable = False
+        self._at = _HEAD.size
+
+    def take(self, dtype: np.dtype[Any], count: int) -> Array:
+        """The next `count` values."""
+        end = self._at + count * dtype.itemsize
+        if end > len(self._view):
+            raise InvalidInput(f"expected {end} bytes in the frame, received {len(self._view)}")
+        values = self._bytes[self._at : end].view(dtype)
+        self._at = end
+        return values
+
+    def align(self) -> None:
+        """Skips the padding of a section."""
+        self._at += -self._at % 8
+
+    def optional(self, name: str, count: int) -> Array | Text:
+        """The optional column `name`."""
+        column: Array | Text
+        if name in INTEGERS:
+            column = self.take(I64, count)
+        elif name == "fee_scale":
+            column = self.take(U8, count)
+            if count and ((column > MAX_SCALE) & (column != NO_FEE)).any():
+                raise InvalidInput("expected scales of fees within limits in the frame, received others")
+        else:
+            column = self._text(count)
+        self.align()
+        return column
+
+    def finish(self) -> None:
+        """Refuses a frame that has more bytes than its columns."""
+        if self._at != len(self._view):
+            raise InvalidInput(f"expected {self._at} bytes in the frame, received {len(self._view)}")
+
+    def _text(self, count: int) -> Text:
+        offsets = self.take(U32, count + 1)
+        if offsets[0] or (offsets[1:] < offsets[:-1]).any():
+            raise InvalidInput("expected ascending text offsets in the frame, received others")
+        blob = self.take(U8, int(offsets[-1]))
+        try:
+            str(blob.data, "utf-8")
+        except UnicodeDecodeError:
+            raise InvalidInput("expected UTF-8 text in the frame, received other bytes") from None
+        return Text(offsets, blob)

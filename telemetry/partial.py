@@ -1,0 +1,156 @@
+"""Partial statistics: what a worker returns for one range of the journal, and what the aggregator merges.
+
+Layout of the body of a partial message (little endian):
+
+    offset size
+     0      4   length of the head in bytes
+     4      4   number of rows
+     8      h   head, MessagePack: instruments with their scales, wide atoms, gross corrections, watermark
+     8+h    p   zeros up to a multiple of 8
+    ...         rows: int64[number of rows][rows.WIDTH], INSTRUMENT is an index into the head's instruments
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import msgspec
+import numpy as np
+
+from telemetry.errors import InvalidInput
+from telemetry.rows import WIDTH, Rows
+from telemetry.statistics import Atom, Extreme
+from telemetry.trade import Instrument
+from telemetry.wire import Buffer
+
+_LENGTHS = struct.Struct("<II")
+
+
+class Watermark(NamedTuple):
+    """The largest timestamp not more than 5 s ahead of its own `received_at`; both UTC ns."""
+
+    timestamp: int
+    received_at: int
+
+
+@dataclass(frozen=True)
+class Partial:
+    """Statistics of the trades first..last, per (instrument, second).
+
+    `instruments` stand in order of first appearance; `price_scale` and `quantity_scale` are theirs, the finest that
+    occurs in the range. `wide` holds the atoms that do not fit a row, by (instrument, second). `negative` is, per
+    instrument that traded at negative prices, the sum of |price| * quantity of just those trades by side: what is
+    added twice to the signed notional to get the gross one.
+    """
+
+    instruments: tuple[Instrument, ...]
+    price_scale: tuple[int, ...]
+    quantity_scale: tuple[int, ...]
+    rows: Rows
+    wide: Mapping[tuple[int, int], Atom] = field(default_factory=dict)
+    negative: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
+    watermark: Watermark | None = None
+
+
+EMPTY = Partial((), (), (), np.empty((0, WIDTH), np.int64))
+
+
+class _Head(msgspec.Struct, array_like=True):
+    instruments: list[tuple[str, str, str, str, int, int]]
+    price_scale: list[int]
+    quantity_scale: list[int]
+    wide: list[tuple[int, int, list[str]]]
+    negative: dict[int, tuple[str, str, str]]
+    watermark: tuple[int, int] | None
+
+
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(_Head)
+
+
+def encode_partial(partial: Partial) -> bytes:
+    """The body of a partial message."""
+    head = _encoder.encode(
+        _Head(
+            [tuple(instrument) for instrument in partial.instruments],
+            list(partial.price_scale),
+            list(partial.quantity_scale),
+            [(instrument, second, atom_to_texts(atom)) for (instrument, second), atom in partial.wide.items()],
+            {key: (str(value[0]), str(value[1]), str(value[2])) for key, value in partial.negative.items()},
+            partial.watermark,
+        )
+    )
+    padding = bytes(-(_LENGTHS.size + len(head)) % 8)
+    return b"".join((_LENGTHS.pack(len(head), len(partial.rows)), head, padding, partial.rows.tobytes()))
+
+
+def decode_partial(body: Buffer) -> Partial:
+    """The partial of a message body; its rows are a copy that the receiver may change. Raises InvalidInput."""
+    view = memoryview(body).cast("B")
+    try:
+        length, count = _LENGTHS.unpack_from(view)
+        head = _decoder.decode(view[_LENGTHS.size : _LENGTHS.size + length])
+        start = (_LENGTHS.size + length + 7) // 8 * 8
+        rows = np.frombuffer(view, np.int64, count * WIDTH, start).reshape(count, WIDTH).copy()
+        wide = {(instrument, second): atom_from_texts(texts) for instrument, second, texts in head.wide}
+    except (struct.error, msgspec.MsgspecError, ValueError) as error:
+        raise InvalidInput(f"expected the body of a partial, received {len(view)} bytes: {error}") from None
+    known = len(head.instruments)
+    if len(head.price_scale) != known or len(head.quantity_scale) != known or (count and rows[:, 0].max() >= known):
+        raise InvalidInput(f"expected scales and rows for {known} instruments, received others")
+    return Partial(
+        tuple(Instrument(*instrument) for instrument in head.instruments),
+        tuple(head.price_scale),
+        tuple(head.quantity_scale),
+        rows,
+        wide,
+        {key: (int(a), int(b), int(c)) for key, (a, b, c) in head.negative.items()},
+        Watermark(*head.watermark) if head.watermark else None,
+    )
+
+
+def atom_to_texts(atom: Atom) -> list[str]:
+    """All numbers of an atom in a fixed order, as text: MessagePack and SQLite integers end at 64 bits."""
+    return [
+        str(number)
+        for number in (
+            atom.price_scale,
+            atom.quantity_scale,
+            *atom.trades,
+            *atom.quantity,
+            *atom.notional,
+            atom.squares,
+            atom.quantity_min,
+            atom.quantity_max,
+            atom.price_min,
+            atom.price_max,
+            *atom.open,
+            *atom.last,
+            atom.revision,
+        )
+    ]
+
+
+def atom_from_texts(texts: list[str]) -> Atom:
+    """The reverse of :func:`atom_to_texts`; ValueError on anything else."""
+    n = [int(text) for text in texts]
+    if len(n) != 23:
+        raise ValueError(f"expected 23 numbers of an atom, received {len(n)}")
+    return Atom(
+        n[0],
+        n[1],
+        (n[2], n[3], n[4]),
+        (n[5], n[6], n[7]),
+        (n[8], n[9], n[10]),
+        n[11],
+        n[12],
+        n[13],
+        n[14],
+        n[15],
+        Extreme(n[16], n[17], n[18]),
+        Extreme(n[19], n[20], n[21]),
+        n[22],
+    )

@@ -1,0 +1,305 @@
+"""What `telemetry up` runs: gateway, workers and page, each in its own process, kept alive and stopped in order.
+
+Rules of this file:
+
+* What dies is started again, at once; only what keeps dying right after its start waits, by `restart_delay`.
+* Exit code 2 means that the service was used or set wrongly: starting it again cannot help, everything stops with its message.
+* One signal drains: page, gateway, workers, each within its grace, 10 s in all. A second one kills.
+* Services find a pipe in TELEMETRY_SUPERVISOR_FD whose other end only the supervisor holds. When it ends the supervisor
+  is gone, however it died, and the service drains and exits (`watch_supervisor`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import socket
+import sys
+import tempfile
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from telemetry.child import Child, Service
+from telemetry.environ import PREFIX, Up
+from telemetry.errors import InvalidInput, Stop
+from telemetry.tasks import AsyncTaskManager, Ready
+
+PAGE_GRACE, GATEWAY_GRACE, WORKER_GRACE = 1.5, 6.0, 1.5  # seconds; with a kill's margin 10 in all
+FAST_DEATH_SECONDS = 2.0  # a service that lived shorter died of its start
+FAST_DEATHS = 5  # so often before everything was ready once: the installation is broken
+LONGEST_DELAY = 5.0
+SAME_SIGNAL_SECONDS = 0.5  # Ctrl-C may come twice at once: from the terminal, and from a launcher that passes it on
+POLL_SECONDS, REASON_SECONDS = 0.1, 5.0
+
+logger = structlog.get_logger("supervisor")
+
+
+def restart_delay(fast_deaths: int) -> float:
+    """Seconds to wait after so many fast deaths in a row: none at first, at most 1 for the first five."""
+    return 0.0 if fast_deaths < 2 else min(LONGEST_DELAY, 0.05 * 2 ** (fast_deaths - 1))
+
+
+class Keeper:
+    """Keeps one service running until it is asked to end."""
+
+    def __init__(self, service: Service, supervisor_fd: int) -> None:
+        self.service = service
+        self.was_killed = False
+        self.settled = False  # it was ready once, or is not expected to be soon
+        self._supervisor_fd = supervisor_fd
+        self._asked = asyncio.Event()
+        self._child: Child | None = None
+
+    async def run(self, ready: Ready) -> None:
+        """Run and restart the service; raises when it is set wrongly or cannot start."""
+        fast_deaths = 0
+        loop = asyncio.get_running_loop()
+        while not self._asked.is_set():
+            started = loop.time()
+            child = self._child = await Child.spawn(self.service, self._supervisor_fd)
+            ready()
+            code = await self._wait(child)
+            if self._asked.is_set():
+                return
+            fast_deaths = fast_deaths + 1 if loop.time() - started < FAST_DEATH_SECONDS else 0
+            self._judge(child, code, fast_deaths)
+            delay = restart_delay(fast_deaths)
+            logger.warning("service died", name=self.service.name, pid=child.pid, exit_code=code, restart_seconds=delay)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._asked.wait(), delay)
+
+    def ask(self) -> None:
+        """Let it drain and end."""
+        self._asked.set()
+        if self._child is not None:
+            self._child.terminate()
+
+    def kill(self) -> None:
+        """End it now."""
+        self._asked.set()
+        self.was_killed = True
+        if self._child is not None:
+            self._child.kill()
+
+    async def _wait(self, child: Child) -> int:
+        try:
+            return await child.wait()
+        except asyncio.CancelledError:  # its grace is over
+            logger.error("service was killed, it did not drain in time", name=self.service.name, pid=child.pid)
+            self.kill()
+            await child.wait()
+            raise
+
+    def _judge(self, child: Child, code: int, fast_deaths: int) -> None:
+        said = "\n".join(["", *child.last_lines])
+        if code == InvalidInput.exit_code:
+            raise InvalidInput(f"{self.service.name} refuses to run (exit code {code}):{said}")
+        if not self.settled and fast_deaths >= FAST_DEATHS:
+            raise Stop(f"{self.service.name} died {fast_deaths} times while starting (exit code {code}):{said}")
+
+
+class Supervisor:
+    """Starts `services` in their order, says `announcement` when all are ready, stops them in the reverse order."""
+
+    def __init__(self, services: Sequence[Service], announcement: Sequence[str]) -> None:
+        self._services = services
+        self._announcement = announcement
+        self._keepers: list[Keeper] = []
+        self._stop = asyncio.Event()
+        self._asked_at: float | None = None
+
+    async def run(self) -> int:
+        """Run until a signal; the exit code: 0 when every service drained, 1 when one had to be killed."""
+        loop = asyncio.get_running_loop()
+        signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+        for number in signals:
+            loop.add_signal_handler(number, self._on_signal)
+        reading, writing = os.pipe()
+        try:
+            await self._supervise(reading)
+        finally:
+            os.close(writing)
+            os.close(reading)
+            for number in signals:
+                loop.remove_signal_handler(number)
+        return 1 if any(keeper.was_killed for keeper in self._keepers) else 0
+
+    async def _supervise(self, supervisor_fd: int) -> None:
+        async with AsyncTaskManager() as tasks:
+            if await self._unless_stopped(self._start_all(tasks, supervisor_fd)):
+                _say(self._announcement)
+                await self._stop.wait()
+            logger.info("stopping")
+
+    async def _start_all(self, tasks: AsyncTaskManager, supervisor_fd: int) -> None:
+        for service in self._services:
+            if service.after_ready:
+                await self._all_ready()
+            keeper = Keeper(service, supervisor_fd)
+            self._keepers.append(keeper)
+            ask = _asking_group(self._keepers, service)
+            await tasks.start(service.name, keeper.run, stop=ask, grace=service.grace)
+        await self._all_ready()
+
+    async def _all_ready(self) -> None:
+        for keeper in self._keepers:
+            if keeper.service.ready_url is not None and not keeper.settled:
+                await _until_ready(keeper.service.name, keeper.service.ready_url)
+            keeper.settled = True
+
+    async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
+        """Do the work, or give it up at the first signal; whether it was done."""
+        working, stopped = asyncio.create_task(work), asyncio.create_task(self._stop.wait())
+        try:
+            await asyncio.wait({working, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if working.done():
+                working.result()
+            return working.done()
+        finally:
+            for task in (working, stopped):
+                task.cancel()
+            await asyncio.wait({working, stopped})
+
+    def _on_signal(self) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._asked_at is None:
+            self._asked_at = now
+            self._stop.set()
+        elif now - self._asked_at > SAME_SIGNAL_SECONDS:
+            logger.warning("killing the services")
+            for keeper in self._keepers:
+                keeper.kill()
+
+
+def _asking_group(keepers: list[Keeper], service: Service) -> Callable[[], None]:
+    def ask() -> None:
+        for keeper in keepers:
+            if keeper.service is service or (service.group and keeper.service.group == service.group):
+                keeper.ask()
+
+    return ask
+
+
+async def _until_ready(name: str, url: str) -> None:
+    import httpx  # here, because the services import this module too and have no use for it
+
+    loop = asyncio.get_running_loop()
+    say_at = loop.time() + REASON_SECONDS
+    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
+        while True:
+            try:
+                answer = await client.get(url)
+                reason = answer.text[:500]
+                if answer.status_code == httpx.codes.OK:
+                    return
+            except httpx.HTTPError as error:
+                reason = repr(error)
+            if loop.time() >= say_at:
+                say_at = loop.time() + REASON_SECONDS
+                logger.info("waiting", name=name, url=url, reason=reason)
+            await asyncio.sleep(POLL_SECONDS)
+
+
+def _say(lines: Sequence[str]) -> None:
+    with contextlib.suppress(OSError):  # nobody may be reading
+        for line in lines:
+            print(line, flush=True)
+
+
+def watch_supervisor(loop: asyncio.AbstractEventLoop, descriptor: int | None, on_gone: Callable[[], None]) -> None:
+    """Call `on_gone` once when the supervisor is gone; does nothing for a service that has none (`descriptor` None)."""
+    if descriptor is None:
+        return
+    os.set_inheritable(descriptor, False)  # what this service starts has no supervisor of that kind
+
+    def readable() -> None:
+        if not os.read(descriptor, 64):
+            loop.remove_reader(descriptor)
+            on_gone()
+
+    loop.add_reader(descriptor, readable)
+
+
+def wait_supervisor_gone(descriptor: int) -> None:
+    """Block until the supervisor is gone: for a service whose loop belongs to a framework, in a daemon thread."""
+    os.set_inheritable(descriptor, False)
+    while os.read(descriptor, 64):
+        pass
+
+
+def check_ports(settings: Up, *, page: bool) -> None:
+    """Raises InvalidInput when a port that the services need is taken."""
+    ports = [("--port", settings.port)] + ([("--ui-port", settings.ui_port)] if page else [])
+    if page and settings.port == settings.ui_port:
+        raise InvalidInput(f"expected two different ports for gateway and page, received {settings.port} for both")
+    for option, port in ports:
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        with socket.socket(family) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((settings.host, port))
+            except OSError as error:
+                raise InvalidInput(
+                    f"port {port} on {settings.host} cannot be used ({error.strerror}): stop what listens there,"
+                    f" or choose another port with {option}"
+                ) from error
+
+
+def services(settings: Up, *, page: bool, simulate: bool = False) -> list[Service]:
+    """The services of one installation, in the order of their start; they stop in the reverse order."""
+    environment = {
+        PREFIX + name.upper(): str(value)
+        for name, value in settings.model_dump(exclude={"supervisor_fd"}).items()
+        if value is not None
+    }
+    environment |= {f"{PREFIX}URL": settings.base_url, "PYTHONUNBUFFERED": "1"}
+
+    def service(command: str, name: str = "", **options: Any) -> Service:
+        # -P: a folder named telemetry in the current directory is not the program.
+        arguments = (sys.executable, "-P", "-m", "telemetry", command)
+        return Service(name or command, arguments, environment, group=command, **options)
+
+    wanted = [service("worker", f"worker {number}", grace=WORKER_GRACE) for number in range(1, settings.workers + 1)]
+    wanted.append(service("gateway", grace=GATEWAY_GRACE, ready_url=f"{settings.base_url}/readyz"))
+    if page:
+        wanted.append(service("ui", grace=PAGE_GRACE, ready_url=f"{settings.page_url}/_stcore/health"))
+    if simulate:
+        wanted.append(service("simulate", grace=PAGE_GRACE, after_ready=True))
+    return wanted
+
+
+def announcement(settings: Up, *, page: bool) -> list[str]:
+    """What `up` prints when everything is ready; the last line begins with `ready`."""
+    lines = [
+        f"gateway  {settings.base_url}",
+        f"docs     {settings.base_url}/docs",
+        f"metrics  {settings.base_url}/metrics",
+    ]
+    if page:
+        lines.append(f"page     {settings.page_url}")
+    workers = "1 worker" if settings.workers == 1 else f"{settings.workers} workers"
+    return [*lines, f"ready: {workers}, data in {settings.data}, Ctrl-C stops"]
+
+
+def up(settings: Up, *, page: bool = True, simulate: bool = False) -> int:
+    """Run gateway, workers and page until SIGINT or SIGTERM; the exit code."""
+    check_ports(settings, page=page)
+    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    async def run() -> int:
+        wanted = services(settings, page=page, simulate=simulate)
+        return await Supervisor(wanted, announcement(settings, page=page)).run()
+
+    return asyncio.run(run())
+
+
+def demo(settings: Up, *, page: bool = True) -> int:
+    """`up` on a fresh directory with a simulated market, until interrupted; the directory is removed at the end."""
+    with tempfile.TemporaryDirectory(prefix="telemetry-demo-", ignore_cleanup_errors=True) as directory:
+        fresh = settings.model_copy(update={"data": Path(directory) / "data"})
+        return up(fresh, page=page, simulate=True)

@@ -1,0 +1,85 @@
+"""The snapshot: state and applied number of one instant, discarded whenever it does not fit the journal."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+from contextlib import closing
+from pathlib import Path
+
+from gateway.aggregator import Aggregator
+from gateway.snapshot import Snapshot
+from telemetry.trade import Trade
+from tests.gateway.test_aggregator import EPOCH, NOW, answer, offer, trade
+
+
+def some_trades(count: int, seed: int = 1) -> list[Trade]:
+    rng = random.Random(seed)
+    return [
+        trade(
+            rng.choice([-3, 5, 10**17]),
+            rng.randint(1, 10**9),
+            NOW - rng.randrange(10**14),
+            symbol=rng.choice("ABCD"),
+            price_scale=rng.choice([0, 2, 9]) if rng.random() < 0.98 else 18,
+            side=rng.randrange(3),
+        )
+        for _ in range(count)
+    ]
+
+
+def test_a_restored_state_answers_as_the_one_that_was_saved_and_goes_on_alike(tmp_path: Path) -> None:
+    some = some_trades(3000)
+    state = Aggregator(epoch=EPOCH, atoms=1000)
+    snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
+    for first in range(1, 2001, 50):
+        offer(state, some, first, first + 49)
+        if first % 500 == 1:
+            snapshot.write(snapshot.prepare(state))
+    snapshot.write(snapshot.prepare(state))
+    restored = Aggregator(epoch=EPOCH, atoms=1000)
+    assert Snapshot(tmp_path / "snapshot.db", "j1").load(restored, newest=2000) is None
+    assert restored.wide.atoms
+    assert answer(restored) == answer(state)
+    for target in (restored, state):
+        offer(target, some, 2001, 3000)
+    assert answer(restored) == answer(state)
+    assert restored.negative == state.negative
+
+
+def test_a_snapshot_of_another_journal_or_ahead_of_it_is_discarded_with_the_reason(tmp_path: Path) -> None:
+    state = Aggregator(epoch=EPOCH)
+    offer(state, some_trades(10), 1, 10)
+    snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
+    snapshot.write(snapshot.prepare(state))
+    for journal_id, newest, reason in (("j2", 10, "belongs to"), ("j1", 9, "ahead of the journal")):
+        empty = Aggregator(epoch=EPOCH)
+        assert reason in (Snapshot(tmp_path / "snapshot.db", journal_id).load(empty, newest=newest) or "")
+        assert (empty.applied, empty.instruments) == (0, [])
+
+
+def test_an_unreadable_snapshot_is_discarded_and_written_anew(tmp_path: Path) -> None:
+    path = tmp_path / "snapshot.db"
+    path.write_bytes(b"not a database at all" * 100)
+    state = Aggregator(epoch=EPOCH)
+    snapshot = Snapshot(path, "j1")
+    assert "cannot be read" in (snapshot.load(state, newest=10) or "")
+    offer(state, some_trades(10), 1, 10)
+    snapshot.write(snapshot.prepare(state))
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=10) is None
+    assert answer(restored) == answer(state)
+
+
+def test_only_pages_that_changed_are_written(tmp_path: Path) -> None:
+    some = [trade(at=NOW - second * 10**9) for second in range(5000)]
+    state = Aggregator(epoch=EPOCH)
+    offer(state, some, 1, 4999)
+    snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
+    snapshot.write(snapshot.prepare(state))
+    offer(state, some, 5000, 5000)
+    prepared = snapshot.prepare(state)
+    assert len(prepared[1]) == 1
+    snapshot.write(prepared)
+    with closing(sqlite3.connect(tmp_path / "snapshot.db")) as database:
+        assert database.execute("SELECT count(*) FROM pages").fetchone() == (5,)
