@@ -7,14 +7,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
 
-from telemetry.environ import Listening, Storage, setting
+from telemetry.environ import Listening, Page, Storage, setting
 
 
 def _symbols(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class GatewaySettings(Listening, Storage):
+class GatewaySettings(Listening, Storage, Page):
     """What the gateway reads; every bound says what happens when it is reached."""
 
     durability: Literal["full", "fast"] = setting(

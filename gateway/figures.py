@@ -146,7 +146,7 @@ def empty_row() -> dict[str, Any]:
     """A symbol's row in a window without trades: counts 0, sums "0", the rest undefined."""
     row: dict[str, Any] = {}
     for unit, zero in (("trades", 0), ("quantity", "0"), ("notional", "0")):
-        row |= {name: zero for name in (unit, f"buy_{unit}", f"sell_{unit}", f"unknown_{unit}")}
+        row |= dict.fromkeys((unit, f"buy_{unit}", f"sell_{unit}", f"unknown_{unit}"), zero)
     undefined = (
         "vwap imbalance quantity_mean quantity_std quantity_min quantity_max price_open price_high price_low price_last"
         " first_timestamp last_timestamp"

@@ -121,9 +121,7 @@ def _restore(state: Aggregator, saved: dict[str, Any], pages: list[bytes]) -> No
     state.applied = int(saved["applied"])
     state.watermark = Watermark(*watermark) if watermark else None
     state.quarantined = json.loads(saved["quarantined"])
-    state.atoms.load(
-        np.frombuffer(b"".join(pages), np.int64).reshape(-1, WIDTH), json.loads(saved["frontier"])
-    )
+    state.atoms.load(np.frombuffer(b"".join(pages), np.int64).reshape(-1, WIDTH), json.loads(saved["frontier"]))
     for number, sums in json.loads(saved["negative"]).items():
         state.negative[int(number)] = int(sums[0]), int(sums[1]), int(sums[2])
     for number, of in json.loads(saved["wide"]).items():

@@ -13,7 +13,7 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from telemetry.errors import PROBLEMS, InvalidInput, TryAgain
+from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 
 # A gateway answers in milliseconds; 30 s covers a disk that stalls, and the retry that follows costs nothing but time.
 REQUEST_SECONDS = 30.0
@@ -61,6 +61,13 @@ class Gateway:
     def get(self, path: str, parameters: Mapping[str, Any] | None = None) -> dict[str, Any]:
         """The JSON object at a path."""
         return _object(self._send("GET", path, params=dict(parameters or {})))
+
+    def answers(self, path: str) -> bool:
+        """Whether something there answers this path well."""
+        try:
+            return self._send("GET", path).is_success
+        except TelemetryError:
+            return False
 
     def stats(self, symbol: str | None, window: str) -> dict[str, Any]:
         """`/v1/stats`, or one symbol's row of it."""

@@ -1,13 +1,13 @@
 """What tells a resend from a new trade: the digest of its key and the fingerprint of its payload.
 
-The key is (venue, symbol, kind, account, order_id, trade_id); only trades with a trade_id have one. The same key with the
-same fingerprint is a duplicate, with another one a conflict. Both are journaled, so neither may ever change:
+The key is (venue, symbol, kind, account, order_id, trade_id); only trades with a trade_id have one. The same key
+with the same fingerprint is a duplicate, with another one a conflict. Both are journaled, so neither may ever change:
 
     key digest    BLAKE2b-128, personalised "trade key", of the six texts joined by NUL (no field can contain one)
     fingerprint   BLAKE2b-64, personalised "trade payload", of
                   16 bytes key digest; i64 price, quantity, multiplier, fee, timestamp, source_seq, order_sent_at;
-                  u8 side and scales of price, quantity, multiplier, fee; all little endian; then currency, ref_trade_id,
-                  strategy, liquidity, fee_currency, source and tags joined by NUL
+                  u8 side and scales of price, quantity, multiplier, fee; all little endian; then currency,
+                  ref_trade_id, strategy, liquidity, fee_currency, source and tags joined by NUL
 
 sent_at and received_at are no part of the payload: a resend differs in them. A timestamp counts when it was sent only,
 else as absent. A fingerprint is read as a little endian u64, a digest as two.
@@ -15,7 +15,7 @@ else as absent. A fingerprint is read as a little endian u64, a digest as two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import blake2b
 from struct import Struct
@@ -81,12 +81,14 @@ def keys_of_columns(columns: Columns, timestamps_given: Array) -> Keys:
     if ids is None:
         return no_keys(len(columns))
     given = np.diff(ids.offsets) > 0
-    texts = _key_texts(columns, ids.tolist())
-    digests = [_hash(_KEY, text.encode()) for text in texts]
+    digests = _hash_all(_KEY, _key_texts(columns, ids.parts()))
     numbers = _packed_numbers(columns, timestamps_given, b"".join(digests))
     size = _PACKED.itemsize
-    rows = [numbers[start : start + size] for start in range(0, len(numbers), size)]
-    prints = [_hash(_PAYLOAD, row + rest) for row, rest in zip(rows, _payload_texts(columns), strict=True)]
+    starts = range(0, len(numbers), size)
+    rests = _payload_texts(columns)
+    prints = _hash_all(
+        _PAYLOAD, (numbers[start : start + size] + rest for start, rest in zip(starts, rests, strict=True))
+    )
     keys = _keys(given, digests, prints)
     if not given.all():
         keys.digests[~given], keys.fingerprints[~given] = 0, 0
@@ -114,6 +116,15 @@ def _hash(start: Any, data: bytes) -> bytes:
     return value
 
 
+def _hash_all(start: Any, rows: Iterable[bytes]) -> list[bytes]:
+    digests = []
+    for row in rows:
+        digest = start.copy()
+        digest.update(row)
+        digests.append(digest.digest())
+    return digests
+
+
 def _keys(given: Array, digests: list[bytes], prints: list[bytes]) -> Keys:
     # bytearray: the arrays are writable
     pairs = np.frombuffer(bytearray().join(digests), "<u8").reshape(-1, 2)
@@ -135,23 +146,28 @@ def _payload(trade: Trade, digest: bytes, timestamp_given: bool) -> bytes:
         trade.multiplier_scale,
         trade.fee_scale,
     )
-    texts = (trade.currency, *(getattr(trade, name) for name in _TEXTS))
+    texts = (
+        trade.currency,
+        trade.ref_trade_id,
+        trade.strategy,
+        trade.liquidity,
+        trade.fee_currency,
+        trade.source,
+        trade.tags,
+    )
     return _hash(_PAYLOAD, digest + numbers + "\0".join(texts).encode())
 
 
-def _key_texts(columns: Columns, ids: list[str]) -> list[str]:
-    starts = [f"{venue}\0{symbol}\0{kind}\0" for venue, symbol, kind, *_ in columns.instruments]
+def _key_texts(columns: Columns, ids: list[bytes]) -> Iterable[bytes]:
+    starts = [f"{venue}\0{symbol}\0{kind}\0".encode() for venue, symbol, kind, *_ in columns.instruments]
     codes = columns.instrument.tolist()
     accounts, orders = columns.text("account"), columns.text("order_id")
     if accounts is None and orders is None:
-        starts = [start + "\0\0" for start in starts]
+        starts = [start + b"\0\0" for start in starts]
         return [starts[code] + trade_id for code, trade_id in zip(codes, ids, strict=True)]
-    none = [""] * len(ids)
-    middle = zip(accounts.tolist() if accounts else none, orders.tolist() if orders else none, strict=True)
-    return [
-        f"{starts[code]}{account}\0{order}\0{trade_id}"
-        for code, (account, order), trade_id in zip(codes, middle, ids, strict=True)
-    ]
+    none = [b""] * len(ids)
+    rows = zip(codes, accounts.parts() if accounts else none, orders.parts() if orders else none, ids, strict=True)
+    return [b"%b%b\0%b\0%b" % (starts[code], account, order, trade_id) for code, account, order, trade_id in rows]
 
 
 def _packed_numbers(columns: Columns, timestamps_given: Array, digests: bytes) -> bytes:
@@ -175,6 +191,7 @@ def _payload_texts(columns: Columns) -> list[bytes]:
     if not any(given):
         rests = [(currency + "\0" * len(_TEXTS)).encode() for currency in currencies]
         return [rests[code] for code in codes]
-    none = [""] * len(codes)
-    texts = [none if column is None else column.tolist() for column in given]
-    return ["\0".join(row).encode() for row in zip([currencies[code] for code in codes], *texts, strict=True)]
+    none = [b""] * len(codes)
+    texts = [none if column is None else column.parts() for column in given]
+    encoded = [currency.encode() for currency in currencies]
+    return [b"\0".join(row) for row in zip([encoded[code] for code in codes], *texts, strict=True)]

@@ -7,7 +7,6 @@ Making an object directly (`Storage(data=path)`) never looks at the environment:
 from __future__ import annotations
 
 import difflib
-import hashlib
 import ipaddress
 import json
 import os
@@ -26,7 +25,6 @@ from telemetry.errors import InvalidInput
 
 PREFIX = "TELEMETRY_"
 RECEIVED_CHARACTERS = 80  # of a wrong value that a message repeats
-IPC_PATH_BYTES = 100  # a Unix socket's path has room for 107 bytes
 
 S = TypeVar("S", bound="Settings")
 
@@ -136,20 +134,6 @@ class Storage(Settings):
         "The endpoint at which the gateway takes the workers' results; derived from the data directory when not given",
         "ipc:///PATH or tcp://127.0.0.1:PORT (loopback only: the endpoint has no authentication)",
     )
-
-    @property
-    def results_endpoint(self) -> str:
-        """`results`, or else a Unix socket in the data directory, or in /tmp if that path is too long for a socket.
-
-        Who binds it makes its directory, for its own user alone.
-        """
-        if self.results:
-            return self.results
-        path = self.data / "results.ipc"
-        if len(os.fsencode(path)) > IPC_PATH_BYTES:
-            digest = hashlib.sha256(os.fsencode(self.data)).hexdigest()[:16]
-            path = Path(f"/tmp/telemetry-{os.getuid()}/{digest}/results.ipc")  # noqa: S108 - see the docstring
-        return f"ipc://{path}"
 
 
 class Reaching(Settings):

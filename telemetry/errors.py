@@ -67,7 +67,7 @@ class InvalidInput(TelemetryError):
 
 
 class TryAgain(TelemetryError):
-    """Nothing was kept and nothing is wrong with the input: the same request may succeed after `retry_after` seconds."""
+    """Nothing was kept, nothing is wrong with the input: the same may succeed after `retry_after` seconds."""
 
     def __init__(self, detail: str, *, retry_after: float = 1.0, problem: str = "unavailable") -> None:
         super().__init__(detail, problem=problem)

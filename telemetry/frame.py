@@ -86,8 +86,16 @@ class Text:
 
     def tolist(self) -> list[str]:
         """All of them."""
-        blob, ends = self.blob.tobytes(), self.offsets.tolist()
-        return [str(blob[start:end], "utf-8", "replace") for start, end in pairwise(ends)]
+        blob = self.blob.tobytes()
+        text = str(blob, "utf-8", "replace")
+        if len(text) != len(blob):  # not ASCII: places of characters are not places of bytes
+            return [str(part, "utf-8", "replace") for part in self.parts()]
+        return [text[start:end] for start, end in pairwise(self.offsets.tolist())]
+
+    def parts(self) -> list[bytes]:
+        """All of them as UTF-8."""
+        blob = self.blob.tobytes()
+        return [blob[start:end] for start, end in pairwise(self.offsets.tolist())]
 
     def slice(self, start: int, stop: int) -> Text:
         """Rows start..stop - 1."""

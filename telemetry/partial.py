@@ -59,7 +59,7 @@ EMPTY = Partial((), (), (), np.empty((0, WIDTH), np.int64))
 
 
 class _Head(msgspec.Struct, array_like=True):
-    instruments: list[tuple[str, str, str, str, int, int]]
+    instruments: list[Instrument]
     price_scale: list[int]
     quantity_scale: list[int]
     wide: list[tuple[int, int, list[str]]]
@@ -75,7 +75,7 @@ def encode_partial(partial: Partial) -> bytes:
     """The body of a partial message."""
     head = _encoder.encode(
         _Head(
-            [tuple(instrument) for instrument in partial.instruments],
+            list(partial.instruments),
             list(partial.price_scale),
             list(partial.quantity_scale),
             [(instrument, second, atom_to_texts(atom)) for (instrument, second), atom in partial.wide.items()],
@@ -102,7 +102,7 @@ def decode_partial(body: Buffer) -> Partial:
     if len(head.price_scale) != known or len(head.quantity_scale) != known or (count and rows[:, 0].max() >= known):
         raise InvalidInput(f"expected scales and rows for {known} instruments, received others")
     return Partial(
-        tuple(Instrument(*instrument) for instrument in head.instruments),
+        tuple(head.instruments),
         tuple(head.price_scale),
         tuple(head.quantity_scale),
         rows,

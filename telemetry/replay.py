@@ -80,16 +80,18 @@ def replay(
     options: Options,
     speed: float | None = None,
     deadline_seconds: float = DEADLINE_SECONDS,
+    summary: Summary | None = None,
 ) -> Summary:
     """Send the trades of all files; `speed` is a multiple of real time, None as fast as they are taken.
 
     Raises InvalidInput before anything is sent when a file cannot be read at all; TryAgain when the gateway takes
-    nothing for `deadline_seconds`: running the same replay again then continues where it stopped.
+    nothing for `deadline_seconds`: running the same replay again then continues where it stopped. A `summary` that is
+    handed in is counted in, so that it is there after an error too.
     """
     for path in files:
         with TradeFile(path, options, notice=lambda text: None):
             pass  # opening is the check
-    sender = _Sender(door, watcher, deadline_seconds)
+    sender = _Sender(door, watcher, deadline_seconds, summary or Summary())
     pace = Pace(speed)
     for path in files:
         with TradeFile(path, options, watcher.notice) as rows:
@@ -147,8 +149,8 @@ class Pace:
 class _Sender:
     """Delivers batches and counts."""
 
-    def __init__(self, door: Door, watcher: Watcher, deadline_seconds: float) -> None:
-        self.summary = Summary()
+    def __init__(self, door: Door, watcher: Watcher, deadline_seconds: float, summary: Summary) -> None:
+        self.summary = summary
         self._door = door
         self._watcher = watcher
         self._deadline_seconds = deadline_seconds
@@ -190,7 +192,9 @@ class _Sender:
         return f"replay-{self._content}-{first_row}-{hashlib.sha256(body).hexdigest()[:32]}"
 
     def _post(self, body: bytes, key: str) -> Answer:
-        for attempt in stamina.retry_context(on=self._again, attempts=None, timeout=self._deadline_seconds):
+        for attempt in stamina.retry_context(
+            on=self._again, attempts=None, timeout=self._deadline_seconds, wait_jitter=0.1
+        ):
             with attempt:
                 return self._door.post_trades(body, key)
         raise AssertionError("stamina raises the last error instead of ending its loop")

@@ -74,7 +74,8 @@ def merge(a: Rows, b: Rows) -> Rows:
 
 
 def _before(x: Rows, y: Rows) -> NDArray[np.bool_]:
-    return (x[:, 0] < y[:, 0]) | ((x[:, 0] == y[:, 0]) & (x[:, 1] < y[:, 1]))
+    before: NDArray[np.bool_] = (x[:, 0] < y[:, 0]) | ((x[:, 0] == y[:, 0]) & (x[:, 1] < y[:, 1]))
+    return before
 
 
 def reduce(rows: Rows, group: Index) -> tuple[Index, Rows]:
@@ -103,8 +104,9 @@ def reduce(rows: Rows, group: Index) -> tuple[Index, Rows]:
 
 def unfit(rows: Rows, price_digits: Index, quantity_digits: Index) -> NDArray[np.bool_]:
     """Which rows would pass LIMIT when their prices and quantities are multiplied by 10^digits (one number a row)."""
-    prices = np.abs(rows[:, PRICE_MIN : PRICE_MAX + 1]).max(axis=1, initial=0)
-    return (prices >= _CEILING[price_digits]) | (rows[:, QUANTITY_MAX] >= _CEILING[quantity_digits])
+    prices: Rows = np.abs(rows[:, PRICE_MIN : PRICE_MAX + 1]).max(axis=1, initial=0)
+    over: NDArray[np.bool_] = (prices >= _CEILING[price_digits]) | (rows[:, QUANTITY_MAX] >= _CEILING[quantity_digits])
+    return over
 
 
 def rescale(rows: Rows, price_digits: Index, quantity_digits: Index) -> None:

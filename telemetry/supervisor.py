@@ -2,8 +2,6 @@
 
 Rules of this file:
 
-* What dies is started again, at once; only what keeps dying right after its start waits, by `restart_delay`.
-* Exit code 2 means that the service was used or set wrongly: starting it again cannot help, everything stops with its message.
 * One signal drains: page, gateway, workers, each within its grace, 10 s in all. A second one kills.
 * Services find a pipe in TELEMETRY_SUPERVISOR_FD whose other end only the supervisor holds. When it ends the supervisor
   is gone, however it died, and the service drains and exits (`watch_supervisor`).
@@ -24,83 +22,17 @@ from typing import Any
 
 import structlog
 
-from telemetry.child import Child, Service
+from telemetry.child import Keeper, Service
 from telemetry.environ import PREFIX, Up
-from telemetry.errors import InvalidInput, Stop
-from telemetry.tasks import AsyncTaskManager, Ready
+from telemetry.errors import InvalidInput
+from telemetry.logs import begin_logs
+from telemetry.tasks import AsyncTaskManager
 
-PAGE_GRACE, GATEWAY_GRACE, WORKER_GRACE = 1.5, 6.0, 1.5  # seconds; with a kill's margin 10 in all
-FAST_DEATH_SECONDS = 2.0  # a service that lived shorter died of its start
-FAST_DEATHS = 5  # so often before everything was ready once: the installation is broken
-LONGEST_DELAY = 5.0
+PAGE_GRACE, GATEWAY_GRACE, WORKER_GRACE = 1.5, 6.0, 1.5  # seconds; leaves one for killing, within 10 in all
+KILL_SECONDS = 2.0  # the kernel takes that long only for a process with a lot of memory
 SAME_SIGNAL_SECONDS = 0.5  # Ctrl-C may come twice at once: from the terminal, and from a launcher that passes it on
-POLL_SECONDS, REASON_SECONDS = 0.1, 5.0
 
 logger = structlog.get_logger("supervisor")
-
-
-def restart_delay(fast_deaths: int) -> float:
-    """Seconds to wait after so many fast deaths in a row: none at first, at most 1 for the first five."""
-    return 0.0 if fast_deaths < 2 else min(LONGEST_DELAY, 0.05 * 2 ** (fast_deaths - 1))
-
-
-class Keeper:
-    """Keeps one service running until it is asked to end."""
-
-    def __init__(self, service: Service, supervisor_fd: int) -> None:
-        self.service = service
-        self.was_killed = False
-        self.settled = False  # it was ready once, or is not expected to be soon
-        self._supervisor_fd = supervisor_fd
-        self._asked = asyncio.Event()
-        self._child: Child | None = None
-
-    async def run(self, ready: Ready) -> None:
-        """Run and restart the service; raises when it is set wrongly or cannot start."""
-        fast_deaths = 0
-        loop = asyncio.get_running_loop()
-        while not self._asked.is_set():
-            started = loop.time()
-            child = self._child = await Child.spawn(self.service, self._supervisor_fd)
-            ready()
-            code = await self._wait(child)
-            if self._asked.is_set():
-                return
-            fast_deaths = fast_deaths + 1 if loop.time() - started < FAST_DEATH_SECONDS else 0
-            self._judge(child, code, fast_deaths)
-            delay = restart_delay(fast_deaths)
-            logger.warning("service died", name=self.service.name, pid=child.pid, exit_code=code, restart_seconds=delay)
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._asked.wait(), delay)
-
-    def ask(self) -> None:
-        """Let it drain and end."""
-        self._asked.set()
-        if self._child is not None:
-            self._child.terminate()
-
-    def kill(self) -> None:
-        """End it now."""
-        self._asked.set()
-        self.was_killed = True
-        if self._child is not None:
-            self._child.kill()
-
-    async def _wait(self, child: Child) -> int:
-        try:
-            return await child.wait()
-        except asyncio.CancelledError:  # its grace is over
-            logger.error("service was killed, it did not drain in time", name=self.service.name, pid=child.pid)
-            self.kill()
-            await child.wait()
-            raise
-
-    def _judge(self, child: Child, code: int, fast_deaths: int) -> None:
-        said = "\n".join(["", *child.last_lines])
-        if code == InvalidInput.exit_code:
-            raise InvalidInput(f"{self.service.name} refuses to run (exit code {code}):{said}")
-        if not self.settled and fast_deaths >= FAST_DEATHS:
-            raise Stop(f"{self.service.name} died {fast_deaths} times while starting (exit code {code}):{said}")
 
 
 class Supervisor:
@@ -131,26 +63,30 @@ class Supervisor:
 
     async def _supervise(self, supervisor_fd: int) -> None:
         async with AsyncTaskManager() as tasks:
-            if await self._unless_stopped(self._start_all(tasks, supervisor_fd)):
+            for service in self._services:
+                if service.after_ready:
+                    await self._unless_stopped(self._all_ready())
+                if not self._stop.is_set():
+                    keeper = Keeper(service, supervisor_fd)
+                    self._keepers.append(keeper)
+                    grace = service.grace + KILL_SECONDS  # the keeper itself ends the service's
+                    await tasks.start(service.name, keeper.run, stop=self._asking(service), grace=grace)
+            if await self._unless_stopped(self._all_ready()):
                 _say(self._announcement)
                 await self._stop.wait()
             logger.info("stopping")
 
-    async def _start_all(self, tasks: AsyncTaskManager, supervisor_fd: int) -> None:
-        for service in self._services:
-            if service.after_ready:
-                await self._all_ready()
-            keeper = Keeper(service, supervisor_fd)
-            self._keepers.append(keeper)
-            ask = _asking_group(self._keepers, service)
-            await tasks.start(service.name, keeper.run, stop=ask, grace=service.grace)
-        await self._all_ready()
-
     async def _all_ready(self) -> None:
         for keeper in self._keepers:
-            if keeper.service.ready_url is not None and not keeper.settled:
-                await _until_ready(keeper.service.name, keeper.service.ready_url)
-            keeper.settled = True
+            await keeper.until_ready()
+
+    def _asking(self, service: Service) -> Callable[[], None]:
+        def ask() -> None:
+            for keeper in self._keepers:
+                if keeper.service is service or (service.group and keeper.service.group == service.group):
+                    keeper.ask()
+
+        return ask
 
     async def _unless_stopped(self, work: Coroutine[Any, Any, None]) -> bool:
         """Do the work, or give it up at the first signal; whether it was done."""
@@ -174,35 +110,6 @@ class Supervisor:
             logger.warning("killing the services")
             for keeper in self._keepers:
                 keeper.kill()
-
-
-def _asking_group(keepers: list[Keeper], service: Service) -> Callable[[], None]:
-    def ask() -> None:
-        for keeper in keepers:
-            if keeper.service is service or (service.group and keeper.service.group == service.group):
-                keeper.ask()
-
-    return ask
-
-
-async def _until_ready(name: str, url: str) -> None:
-    import httpx  # here, because the services import this module too and have no use for it
-
-    loop = asyncio.get_running_loop()
-    say_at = loop.time() + REASON_SECONDS
-    async with httpx.AsyncClient(timeout=2.0, trust_env=False) as client:
-        while True:
-            try:
-                answer = await client.get(url)
-                reason = answer.text[:500]
-                if answer.status_code == httpx.codes.OK:
-                    return
-            except httpx.HTTPError as error:
-                reason = repr(error)
-            if loop.time() >= say_at:
-                say_at = loop.time() + REASON_SECONDS
-                logger.info("waiting", name=name, url=url, reason=reason)
-            await asyncio.sleep(POLL_SECONDS)
 
 
 def _say(lines: Sequence[str]) -> None:
@@ -289,7 +196,12 @@ def announcement(settings: Up, *, page: bool) -> list[str]:
 def up(settings: Up, *, page: bool = True, simulate: bool = False) -> int:
     """Run gateway, workers and page until SIGINT or SIGTERM; the exit code."""
     check_ports(settings, page=page)
-    settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        settings.data.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise InvalidInput(f"the data directory {settings.data} cannot be made: {error.strerror}") from error
+
+    begin_logs("supervisor", settings)
 
     async def run() -> int:
         wanted = services(settings, page=page, simulate=simulate)

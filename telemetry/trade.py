@@ -242,7 +242,7 @@ def _source_seq(value: object) -> int:
 def _one_of(names: tuple[str, ...]) -> Callable[[object], str]:
     def rule(value: object) -> str:
         if type(value) is not str or value not in names:
-            raise ValueError(f"expected one of {', '.join(names)}")
+            raise ValueError(f"expected one of {', '.join(filter(None, names))}")
         return value
 
     return rule
@@ -254,15 +254,9 @@ def _side(value: object) -> int:
     return SIDES.index(value)
 
 
-def _liquidity(value: object) -> str:
-    return "" if value == "" else _one_of(LIQUIDITIES)(value)
-
-
 def _action(value: object) -> None:
-    if type(value) is str and value in ("correct", "cancel"):
+    if _one_of(("new", "correct", "cancel"))(value) != "new":
         raise ValueError("expected new; corrections and cancels are not accepted yet")
-    if type(value) is not str or value != "new":
-        raise ValueError("expected one of new, correct, cancel")
 
 
 def _tags(value: object) -> str:
@@ -293,7 +287,7 @@ RULES: Mapping[str, Callable[[object], Any]] = {
     "strategy": _text,
     "order_id": _text,
     "currency": _text,
-    "liquidity": _liquidity,
+    "liquidity": _one_of(("", *LIQUIDITIES)),
     "fee": _decimal,
     "fee_currency": _text,
     "source": _text,

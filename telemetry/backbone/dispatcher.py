@@ -98,11 +98,12 @@ class Dispatcher:
                     self._queue.add(first, last)
         return quarantined
 
-    def received(self, worker: str, attempt: int, now: float) -> None:
-        """The result of a lease has arrived, its verdict has not: the worker is not at it any more."""
+    def received(self, worker: str, attempt: int, now: float) -> bool:
+        """The result of a lease has arrived, its verdict has not: the worker is done with it. False: no such lease."""
         lease = self._fleet.received(worker, attempt, now)
         if lease is not None:
             self._patience.note(now - lease.sent_at)
+        return lease is not None
 
     def settle(self, first: int, last: int, worker: str, attempt: int, verdict: Verdict, now: float) -> None:
         """A result for [first, last] was judged. Raises Stop if it was accepted but could not be."""

@@ -15,7 +15,7 @@ import secrets
 import threading
 import warnings
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -23,7 +23,7 @@ from typing import Any, Literal, Self
 
 from telemetry.backbone import Committed
 from telemetry.backbone.places import Place, read_back
-from telemetry.backbone.record import ALIGN, Record
+from telemetry.backbone.record import ALIGN, Buffer, Record
 from telemetry.backbone.recovery import Scan, repair, scan
 from telemetry.backbone.segments import (
     SEGMENT_HEADER_BYTES,
@@ -81,18 +81,19 @@ class Journal:
             lock = files.lock(directory)
         except OSError as error:
             raise Stop(f"cannot use the data directory {directory}: {error}") from error
-        try:
-            found = scan(files, directory)
-            repair(files, found)
-            journal = cls(directory, files, lock, found, segment_bytes=segment_bytes, durability=durability)
-            journal._adopt(found, segment_bytes)
-            return journal
-        except OSError as error:
-            lock.close()
-            raise Stop(f"cannot recover the journal in {directory}: {error}") from error
-        except BaseException:
-            lock.close()
-            raise
+        with ExitStack() as undo:
+            undo.callback(lock.close)
+            try:
+                found = scan(files, directory)
+                repair(files, found)
+                journal = cls(directory, files, lock, found, segment_bytes=segment_bytes, durability=durability)
+                undo.pop_all()  # from here on the lock is the journal's
+                undo.callback(journal.close)
+                journal._adopt(found, segment_bytes)
+            except OSError as error:
+                raise Stop(f"cannot recover the journal in {directory}: {error}") from error
+            undo.pop_all()
+        return journal
 
     @property
     def last_seq(self) -> int:
@@ -215,7 +216,7 @@ class Journal:
         if self._closed:
             raise Stop(f"the journal in {self._directory} is closed")
 
-    def _room_for(self, raw: bytes) -> Segment:
+    def _room_for(self, raw: Buffer) -> Segment:
         if len(raw) > self._largest:
             raise InvalidInput(
                 f"expected at most {self._largest} bytes in one commit, received {len(raw)}", problem="too-large"
@@ -236,7 +237,7 @@ class Journal:
         self._active, self._end = segment, SEGMENT_HEADER_BYTES
         return segment
 
-    def _write(self, segment: Segment, raw: bytes, durable: bool) -> None:
+    def _write(self, segment: Segment, raw: Buffer, durable: bool) -> None:
         try:
             segment.file.write(self._end, raw)
             if durable:

@@ -24,7 +24,8 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 from zlib import crc32
 
 import numpy as np
@@ -62,7 +63,8 @@ REQUEST_ENTRY = np.dtype(
 KEY_ENTRY = np.dtype([("digest", "<u8", (2,)), ("fingerprint", "<u8"), ("row", "<u4"), ("zero", "<u4")])
 
 
-class Record(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Record:
     """A checked record, read in place: every array and view points into the buffer it was decoded from."""
 
     first_seq: int

@@ -61,7 +61,7 @@ class RecoveryReport:
 
 
 class Tail(NamedTuple):
-    """Bytes that are no part of the journal: [offset, end) of segment `number`, from where trade `expected` should be."""
+    """Bytes that are no part of the journal: [offset, end) of segment `number`, where trade `expected` should be."""
 
     number: int
     offset: int
@@ -71,7 +71,7 @@ class Tail(NamedTuple):
 
 @dataclass(slots=True)
 class Scan:
-    """What is on disk. `active` is the last segment with a record (0: none), `end` the offset behind its last record."""
+    """What is on disk. `active`: the last segment with a record (0: none), `end`: the offset behind that record."""
 
     directory: Path
     journal_id: bytes | None = None

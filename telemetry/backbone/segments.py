@@ -14,7 +14,7 @@ Segment file `journal-00000001.segment`: a header of 4,096 bytes, then records b
 Rules of this file:
 * A segment is reserved, filled with zeros in chunks, each synced; then its header is written and synced; then the
   directory is synced. So a valid header says that the zeros below it are on disk, and a commit changes no metadata.
-* Nobody else writes to a segment that has no record: whatever fails before the first record is undone by removing the file.
+* Whatever fails before a segment holds a record is undone by removing the file.
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ _HEADER = struct.Struct("<8sII16sQQ")
 _PREFIX, _SUFFIX = "journal-", ".segment"
 
 
+Buffer = bytes | bytearray | memoryview
+
+
 class OpenFile(Protocol):
     """One open file; every method raises OSError."""
 
     def read(self, offset: int, length: int) -> bytes: ...  # shorter at the end of the file
-    def write(self, offset: int, data: bytes | memoryview) -> None: ...  # all of it
+    def write(self, offset: int, data: Buffer) -> None: ...  # all of it
     def sync(self) -> None: ...
     def size(self) -> int: ...
     def close(self) -> None: ...
@@ -80,7 +83,7 @@ class DiskFile:
             offset, length = offset + len(part), length - len(part)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    def write(self, offset: int, data: bytes | memoryview) -> None:
+    def write(self, offset: int, data: Buffer) -> None:
         written = os.pwrite(self._descriptor, data, offset)
         if written < len(data):  # a signal or a full disk; the next call says which
             self.write(offset + written, memoryview(data)[written:])

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
+from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 from time import perf_counter
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from telemetry.backbone import Committed
 from telemetry.backbone.journal import Encode, Journal
@@ -19,7 +21,8 @@ from telemetry.errors import Stop
 SYNC_SECONDS = 0.1  # fast mode: how old an accepted trade may get before it is brought to disk
 
 
-class _Job(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Job:
     encode: Encode
     count: int
     loop: asyncio.AbstractEventLoop
@@ -27,7 +30,7 @@ class _Job(NamedTuple):
 
 
 class JournalWriter:
-    """Owns an open journal: appends in order on its thread, prepares the next segment on another, closes it at the end."""
+    """Owns an open journal: appends on one thread, prepares the next segment on another, closes it at the end."""
 
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
@@ -87,20 +90,16 @@ class JournalWriter:
         return max(0.0, since + SYNC_SECONDS - perf_counter())
 
     def _sync(self) -> None:
-        try:
+        with suppress(Stop):  # the journal keeps it as its failure: every later append and the health check say so
             self.journal.sync()
-        except Stop:
-            pass  # the journal keeps it as its failure: every later append and the health check say so
 
     def _execute(self, job: _Job) -> None:
         try:
             result: Committed | Exception = self.journal.append(job.encode, job.count)
         except Exception as error:
             result = error
-        try:
+        with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
             job.loop.call_soon_threadsafe(_deliver, job.future, result)
-        except RuntimeError:
-            pass  # the loop is gone, and with it whoever waited
 
 
 def _deliver(future: asyncio.Future[Committed], result: Committed | Exception) -> None:

@@ -24,8 +24,10 @@ def read(path: Path) -> Iterator[Raw | BadRow]:
         lines = _lines(text)
         header_line = next((line for line in lines if line.strip()), "")
         delimiter = sniff_delimiter(header_line)
-        header = [cell.strip() for cell in next(csv.reader([header_line], delimiter=delimiter), [])]
-        yield from _records(csv.reader(lines, delimiter=delimiter, strict=True), header)
+        header = [
+            cell.strip() for cell in next(csv.reader([header_line], delimiter=delimiter, skipinitialspace=True), [])
+        ]
+        yield from _records(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True), header)
 
 
 def _records(reader: Iterator[list[str]], header: list[str]) -> Iterator[Raw | BadRow]:

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-
 import pytest
 from pydantic import ValidationError
 
 from gateway.environment import GatewaySettings
 from telemetry.environ import (
-    IPC_PATH_BYTES,
     NAMES,
     PREFIX,
     Listening,
     Reaching,
     Settings,
-    Storage,
     Up,
     describe,
     read_settings,
@@ -84,20 +79,6 @@ def test_a_wrong_value_is_refused_with_its_name(name: str, value: str) -> None:
 def test_results_are_taken_on_loopback_or_a_unix_socket_only(endpoint: str) -> None:
     with pytest.raises(InvalidInput, match="TELEMETRY_RESULTS: expected ipc:///PATH or tcp://127.0.0.1:PORT"):
         read_settings(WorkerSettings, {"TELEMETRY_RESULTS": endpoint})
-
-
-def test_gateway_and_worker_derive_the_same_endpoint_from_one_data_directory() -> None:
-    environ = {"TELEMETRY_DATA": "some/data"}
-    endpoint = read_settings(GatewaySettings, environ).results_endpoint
-    assert endpoint == read_settings(WorkerSettings, environ).results_endpoint
-    assert endpoint == f"ipc://{Path.cwd()}/some/data/results.ipc"
-
-
-def test_the_endpoint_of_a_deep_data_directory_is_still_short_enough_for_a_socket() -> None:
-    one, other = (Storage(data=Path("/deep" * 40) / name).results_endpoint for name in ("one", "other"))
-    assert one != other
-    assert len(one.removeprefix("ipc://")) <= IPC_PATH_BYTES
-    assert f"telemetry-{os.getuid()}" in one
 
 
 def test_secrets_are_shown_nowhere() -> None:

@@ -1,4 +1,4 @@
-"""Reading files: the real ones equal their reference tables, the small ones pin each name, unit, zone and broken row."""
+"""Reading files: the real ones equal their reference tables, small ones pin each name, unit, zone and broken row."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ from telemetry.errors import InvalidInput
 from telemetry.formats import BadRow, Options, Row, TradeFile
 from telemetry.formats.names import ALIASES, FIELDS, resolve
 
-DATA = Path(__file__).resolve().parents[2] / "../shared/data"
-needs_data = pytest.mark.skipif(not DATA.is_dir(), reason="the real market data is not beside the project")
 NOON = 1_704_110_400 * 10**9  # 2024-01-01T12:00:00Z
 
 
@@ -66,10 +64,9 @@ def reference(table: Mapping[str, Any]) -> dict[str, Any]:
     return exact | {"first": table["ts_first_row_ns"], "last": table["ts_last_row_ns"]}
 
 
-@needs_data
-def test_the_equity_csv_equals_its_reference_table_in_total_and_by_symbol() -> None:
-    table = json.loads((DATA / "us_equity_multi/us_equity_multi.reference.json").read_text())
-    trades, bad, notices = read(DATA / "us_equity_multi/sampleMultiTradeData.csv.gz")
+def test_the_equity_csv_equals_its_reference_table_in_total_and_by_symbol(market_data: Path) -> None:
+    table = json.loads((market_data / "us_equity_multi/us_equity_multi.reference.json").read_text())
+    trades, bad, notices = read(market_data / "us_equity_multi/sampleMultiTradeData.csv.gz")
     assert bad == []
     assert totals(trades) == reference(table["totals"])
     for symbol, expected in table["symbols"].items():
@@ -78,21 +75,19 @@ def test_the_equity_csv_equals_its_reference_table_in_total_and_by_symbol() -> N
     assert notices == ["sampleMultiTradeData.csv.gz: no column holds the side; it is unknown"]
 
 
-@needs_data
 @pytest.mark.parametrize("name", ["XRP_ETH-trades.parquet", "XRP_ETH-trades.feather", "XRP_OLD-trades.json.gz"])
-def test_every_format_of_the_crypto_trades_equals_the_one_reference_table(name: str) -> None:
-    table = json.loads((DATA / "binance_xrpeth/binance_xrpeth.reference.json").read_text())
-    trades, bad, _ = read(DATA / "binance_xrpeth" / name, symbol="XRP/ETH")
+def test_every_format_of_the_crypto_trades_equals_the_one_reference_table(name: str, market_data: Path) -> None:
+    table = json.loads((market_data / "binance_xrpeth/binance_xrpeth.reference.json").read_text())
+    trades, bad, _ = read(market_data / "binance_xrpeth" / name, symbol="XRP/ETH")
     assert bad == []
     assert totals(trades) == reference(table["totals"])
     assert {trade["symbol"] for trade in trades} == {"XRP/ETH"}
     assert len({trade["trade_id"] for trade in trades}) == len(trades)
 
 
-@needs_data
-def test_the_formats_of_the_crypto_trades_agree_trade_by_trade() -> None:
+def test_the_formats_of_the_crypto_trades_agree_trade_by_trade(market_data: Path) -> None:
     read_all = [
-        read(DATA / "binance_xrpeth" / name, symbol="XRP/ETH")[0]
+        read(market_data / "binance_xrpeth" / name, symbol="XRP/ETH")[0]
         for name in ("XRP_ETH-trades.parquet", "XRP_ETH-trades.feather", "XRP_OLD-trades.json.gz")
     ]
     by_value = [
@@ -101,15 +96,13 @@ def test_the_formats_of_the_crypto_trades_agree_trade_by_trade() -> None:
     assert by_value[0] == by_value[1] == by_value[2]
 
 
-@needs_data
-def test_a_file_without_a_symbol_asks_for_it() -> None:
+def test_a_file_without_a_symbol_asks_for_it(market_data: Path) -> None:
     with pytest.raises(InvalidInput, match="--symbol"):
-        read(DATA / "binance_xrpeth/XRP_ETH-trades.parquet")
+        read(market_data / "binance_xrpeth/XRP_ETH-trades.parquet")
 
 
-@needs_data
-def test_zoned_parquet_timestamps_keep_their_instant() -> None:
-    trades, _, _ = read(DATA / "binance_btcusdt_parquet/btcusdt-trades.parquet", symbol="BTCUSDT")
+def test_zoned_parquet_timestamps_keep_their_instant(market_data: Path) -> None:
+    trades, _, _ = read(market_data / "binance_btcusdt_parquet/btcusdt-trades.parquet", symbol="BTCUSDT")
     assert trades[0] == {
         "symbol": "BTCUSDT",
         "price": "39432.48",
@@ -148,7 +141,7 @@ def test_the_delimiter_is_found_in_the_header(tmp_path: Path, header: str) -> No
 
 
 def test_quotes_blank_lines_byte_order_marks_and_blanks_around_cells_do_not_matter(tmp_path: Path) -> None:
-    path = written(tmp_path, "a.csv", '\ufeff"symbol", "price",quantity\r\n\r\n"A, B" , 1 ,"2"\r\n\r\n')
+    path = written(tmp_path, "a.csv", '\ufeff"symbol", "price",quantity\r\n\r\n"A, B", 1 ,"2"\r\n\r\n')
     trades, _, _ = read(path)
     assert trades == [{"symbol": "A, B", "price": "1", "quantity": "2"}]
 
@@ -349,18 +342,17 @@ def test_rows_that_are_arrays_are_refused_one_by_one_not_guessed(tmp_path: Path)
 
 
 def table() -> pa.Table:
-    return pa.table(
-        {
-            "symbol": pa.array(["A", "B", "A"]).dictionary_encode(),
-            "price": pa.array([0.1, 1e-10, 23.0], pa.float64()),
-            "qty": pa.array([0.1, 16777216.0, 3.0], pa.float32()),
-            "timestamp": pa.array([NOON + 1, NOON + 2, None], pa.timestamp("ns")),
-            "fee": pa.array([Decimal("0.10"), None, Decimal("-1.00")], pa.decimal128(10, 2)),
-            "sent_at": pa.array([NOON // 1000, None, None], pa.timestamp("us", "Europe/Zurich")),
-            "id": pa.array([2**62, None, 3], pa.int64()),
-            "nested": pa.array([{"x": 1}, None, None]),
-        }
-    )
+    columns: dict[str, pa.Array[Any]] = {
+        "symbol": pa.array(["A", "B", "A"]).dictionary_encode(),
+        "price": pa.array([0.1, 1e-10, 23.0], pa.float64()),
+        "qty": pa.array([0.1, 16777216.0, 3.0], pa.float32()),
+        "timestamp": pa.array([NOON + 1, NOON + 2, None], pa.timestamp("ns")),
+        "fee": pa.array([Decimal("0.10"), None, Decimal("-1.00")], pa.decimal128(10, 2)),
+        "sent_at": pa.array([NOON // 1000, None, None], pa.timestamp("us", "Europe/Zurich")),
+        "id": pa.array([2**62, None, 3], pa.int64()),
+        "nested": pa.array([{"x": 1}, None, None]),
+    }
+    return pa.table(columns)
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.feather"])
@@ -384,7 +376,7 @@ def test_arrow_columns_of_every_usual_type_are_read_exactly(tmp_path: Path, name
 
 def test_dates_and_nan_in_arrow_columns(tmp_path: Path) -> None:
     days = pa.array([19_723, 19_723], pa.date32())
-    columns = {"symbol": ["A", "A"], "price": [1.5, float("nan")], "size": [1, 1], "date": days}
+    columns: dict[str, Any] = {"symbol": ["A", "A"], "price": [1.5, float("nan")], "size": [1, 1], "date": days}
     path = tmp_path / "a.parquet"
     pq.write_table(pa.table(columns), path)
     trades, bad, _ = read(path)

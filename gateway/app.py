@@ -1,0 +1,289 @@
+"""The gateway: requests in, commits, results merged, figures out. One event loop, one straight line.
+
+    intake ──commit──▶ backbone ──lease──▶ workers ──partial──▶ pump: merge, settle, publish
+
+Everything here is called on the event loop; only the journal's writer and the writing of snapshots run in threads.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from gateway.aggregator import Aggregator
+from gateway.figures import Filter, Page, Span, candles, empty_row, stats
+from gateway.intake import Intake
+from gateway.keys import KeyIndex, RequestIndex
+from gateway.latency import Latency
+from gateway.live import Live, View, Wanted
+from gateway.snapshot import Snapshot
+from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
+from telemetry.columns import decode_frame
+from telemetry.errors import InvalidInput, TryAgain
+from telemetry.partial import decode_partial
+from telemetry.statistics import VERSION
+from telemetry.tasks import AsyncTaskManager, Ready
+
+logger = structlog.get_logger("gateway")
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The wall clock and the monotonic clock, both in nanoseconds."""
+
+    wall_ns: Callable[[], int] = time.time_ns
+    monotonic_ns: Callable[[], int] = time.monotonic_ns
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the gateway holds at most before it refuses (see docs/settings.md)."""
+
+    backlog_trades: int = 5_000_000
+    dedupe_trades: int = 10_000_000
+    snapshot_seconds: float = 10.0
+    lag_trades: int = 1_000_000  # /readyz: applied further behind durable than this is "not able to do its work"
+
+
+class Gateway:
+    """The business logic of the gateway; `entrypoint.py` names the parts."""
+
+    def __init__(
+        self,
+        *,
+        backbone: Backbone,
+        state: Aggregator,
+        snapshot: Snapshot,
+        keys: KeyIndex,
+        requests: RequestIndex,
+        intake: Intake,
+        latency: Latency,
+        bounds: Bounds,
+        clocks: Clocks,
+    ) -> None:
+        self.backbone, self.state, self.intake, self.bounds, self.clocks = backbone, state, intake, bounds, clocks
+        self.latency = latency
+        self.live = Live(self._view, {"stats": empty_row()})
+        self.refused: dict[str, int] = {}
+        self.dropped: dict[str, int] = {}
+        self.durable_at_start = backbone.status().durable_seq
+        self.draining = False
+        self._snapshot, self._keys, self._requests = snapshot, keys, requests
+        self._indexed = False
+        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._waiter_number = 0
+
+    # --- life ------------------------------------------------------------------------------------------------------
+
+    async def start(self, tasks: AsyncTaskManager) -> None:
+        """Restore, then start everything that runs. Start, restart and late join of workers are this one way."""
+        reason = self._snapshot.load(self.state, newest=self.durable_at_start)
+        logger.info("snapshot", restored=reason is None, reason=reason, applied=self.state.applied)
+        await tasks.start("index", self._index)
+        await tasks.start("commits", self._commits, stop=self.intake.close)
+        await self.backbone.start(epoch=self.state.epoch, applied=self.state.applied)
+        await tasks.start("pump", self._pump)
+        await tasks.start("snapshots", self._snapshots)
+        await tasks.start("ticks", self._ticks)
+
+    async def finish(self) -> None:
+        """The last snapshot, after all tasks have ended."""
+        await asyncio.to_thread(self._snapshot.write, self._snapshot.prepare(self.state))
+
+    async def _commits(self, ready: Ready) -> None:
+        ready()
+        await self.intake.run()
+
+    async def _index(self, ready: Ready) -> None:
+        """Rebuild from the journal what tells resends from new trades; POST answers 503 until then."""
+        ready()
+        started = self.clocks.monotonic_ns()
+        await asyncio.to_thread(self._read_journal)
+        self._indexed = True
+        logger.info("index", seconds=(self.clocks.monotonic_ns() - started) / 1e9, newest_seq=self._keys.newest_seq)
+
+    def _read_journal(self) -> None:
+        applied = self.state.applied
+        for instrument in list(self.state.instruments):
+            self._know_multiplier(
+                instrument.venue, instrument.symbol, instrument.multiplier, instrument.multiplier_scale
+            )
+        first = max(1, min(applied + 1, self.durable_at_start - self.bounds.dedupe_trades + 1))
+        for record in self.backbone.records(first, self.durable_at_start):
+            self._keys.load(record)
+            self._requests.load(record)
+            if record.last_seq > applied and record.count:
+                for instrument in decode_frame(record.frame).instruments:
+                    self._know_multiplier(
+                        instrument.venue, instrument.symbol, instrument.multiplier, instrument.multiplier_scale
+                    )
+
+    def _know_multiplier(self, venue: str, symbol: str, mantissa: int, scale: int) -> None:
+        self.intake.multipliers.setdefault((venue, symbol), (mantissa, scale))
+
+    # --- the straight line -----------------------------------------------------------------------------------------
+
+    async def _pump(self, ready: Ready) -> None:
+        """Results in: merged in order, settled with the backbone, waiters and subscribers told."""
+        ready()
+        while True:
+            results = await self.backbone.results()
+            arrived_ns = self.clocks.monotonic_ns()
+            before = self.state.applied
+            for result in results:
+                if isinstance(result, Quarantined):
+                    logger.error("quarantined", seq=result.seq, deaths=result.deaths)
+                    self.state.quarantine(result.seq)
+                else:
+                    self._merge(result, arrived_ns)
+            if self.state.applied > before:
+                self.latency.applied(self.state.applied, self.clocks.monotonic_ns())
+                self._wake()
+                self.live.publish()
+
+    def _merge(self, result: Partial, arrived_ns: int) -> None:
+        verdict = self.state.verdict(result.head)
+        if verdict.accepted:
+            try:
+                verdict, _ = self.state.merge(result.head, decode_partial(result.body))
+                self.latency.analysed(result.head, arrived_ns, self.clocks.monotonic_ns())
+            except InvalidInput as error:
+                logger.error("partial", worker=result.head.worker, error=error.detail)
+                verdict = Verdict.UNDECODABLE
+        if not verdict.accepted:
+            self.dropped[verdict.value] = self.dropped.get(verdict.value, 0) + 1
+        self.backbone.settle(result, verdict)
+
+    def _wake(self) -> None:
+        while self._waiters and self._waiters[0][0] <= self.state.applied:
+            future = heapq.heappop(self._waiters)[2]
+            if not future.done():
+                future.set_result(None)
+
+    async def applied(self, seq: int, seconds: float) -> bool:
+        """Wait until the statistics contain trade `seq`, at most so long; whether they do."""
+        if self.state.applied >= seq:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiter_number += 1
+        heapq.heappush(self._waiters, (seq, self._waiter_number, future))
+        try:
+            await asyncio.wait_for(future, seconds)
+        except TimeoutError:
+            return False
+        return True
+
+    async def _snapshots(self, ready: Ready) -> None:
+        ready()
+        while True:
+            await asyncio.sleep(self.bounds.snapshot_seconds)
+            prepared = self._snapshot.prepare(self.state)
+            try:
+                await asyncio.to_thread(self._snapshot.write, prepared)
+            except Exception as error:  # a full disk must not end the gateway: the journal is the truth
+                logger.error("snapshot", error=repr(error))
+
+    async def _ticks(self, ready: Ready) -> None:
+        """Serve subscriptions when their interval is over: at once after a change, and as time goes by (windows)."""
+        ready()
+        while True:
+            now_ns = self.clocks.monotonic_ns()
+            due_ns = self.live.tick(self.state.applied, now_ns)
+            if due_ns is None:
+                await self.live.changed.wait()
+                self.live.changed.clear()
+                continue
+            await asyncio.sleep(max(0.001, (due_ns - self.clocks.monotonic_ns()) / 1e9))
+
+    # --- what is asked ---------------------------------------------------------------------------------------------
+
+    def admit(self) -> None:
+        """Raise TryAgain when a body cannot be taken now; called before it is read."""
+        if self.draining:
+            raise TryAgain("the gateway is shutting down", retry_after=2)
+        if not self._indexed:
+            raise TryAgain("the index of keys is being rebuilt from the journal", retry_after=0.2)
+        self.intake.check()
+        backlog = self.backbone.status().durable_seq - self.state.applied
+        if backlog + self.intake.waiting >= self.bounds.backlog_trades:
+            limit = self.bounds.backlog_trades
+            raise TryAgain(f"{backlog} trades wait for analysis, expected fewer than {limit}; are workers running?")
+
+    def refuse(self, reason: str) -> None:
+        """Count a refused request."""
+        self.refused[reason] = self.refused.get(reason, 0) + 1
+
+    def freshness(self) -> dict[str, Any]:
+        """What every answer says of itself: as of which trade it is true, what is on disk, what was left out."""
+        fields: dict[str, Any] = {
+            "as_of_seq": self.state.applied,
+            "durable_seq": self.backbone.status().durable_seq,
+        }
+        if self.state.quarantined:
+            fields["quarantined"] = list(self.state.quarantined)
+        return fields
+
+    def problems(self) -> list[str]:
+        """Why the gateway cannot do its work now; empty when it can."""
+        status = self.backbone.status()
+        journal = status.journal
+        reasons = []
+        if self.draining:
+            reasons.append("shutting down")
+        if not self._indexed:
+            reasons.append("the index of keys is being rebuilt from the journal")
+        if not any(worker.version_ok for worker in status.workers):
+            reasons.append(f"no worker of statistics version {VERSION} is connected")
+        if journal is not None and journal.failure:
+            reasons.append(f"the journal cannot be written: {journal.failure}")
+        if (lag := status.durable_seq - self.state.applied) > self.bounds.lag_trades:
+            reasons.append(f"{lag} trades are durable and not applied, expected at most {self.bounds.lag_trades}")
+        return reasons
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether everything that was durable at the start is applied: counters are shown from then on."""
+        return self.state.applied >= self.durable_at_start
+
+    def _view(self, wanted: Wanted) -> View:
+        now_ns = self.clocks.wall_ns()
+        only = Filter() if "*" in wanted.symbols else Filter(symbols=wanted.symbols)
+        if wanted.topic == "stats":
+            answer = stats(self.state, window=wanted.window, wanted=only, page=Page(limit=100_000), now_ns=now_ns)
+            also = ("window", "window_start", "window_end", "totals")
+            return View(answer["symbols"], {name: answer[name] for name in also})
+        if wanted.topic == "candles":
+            names = [name for name in (only.symbols or self.state.by_symbol) if name in self.state.by_symbol]
+            newest = Span(limit=2)
+            return View(
+                {
+                    name: candles(
+                        self.state, name, interval=wanted.interval, span=newest, wanted=Filter(), now_ns=now_ns
+                    )["candles"]
+                    for name in names
+                },
+                {"interval": wanted.interval},
+            )
+        if wanted.topic == "latency":
+            window = "1m" if wanted.window == "all" else wanted.window
+            return View(self.latency.rows(window, self.clocks.monotonic_ns()), {"window": window})
+        if wanted.topic == "health":
+            return View(self.health())
+        return View(self.freshness())
+
+    def health(self) -> dict[str, Any]:
+        """Workers and readiness, as the stream's `health` topic and `/readyz` show them."""
+        status = self.backbone.status()
+        reasons = self.problems()
+        return {
+            "ready": not reasons,
+            "reasons": reasons,
+            "workers": sum(worker.version_ok for worker in status.workers),
+            "backlog": status.durable_seq - self.state.applied,
+        }

@@ -1,0 +1,160 @@
+"""Bootstrap of the gateway: settings in, concrete parts put together, run until asked to stop.
+
+The order of stopping is the reverse of starting: no new requests, what was taken is committed and answered, results
+that are on their way are merged, the last snapshot, then sockets and journal are closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import signal
+import socket
+from dataclasses import asdict
+
+import structlog
+import uvicorn
+import uvloop
+
+from gateway.aggregator import Aggregator
+from gateway.app import Bounds, Clocks, Gateway
+from gateway.environment import GatewaySettings
+from gateway.guard import Guard
+from gateway.ingest import Ingest
+from gateway.intake import Intake
+from gateway.keys import KeyIndex, RequestIndex
+from gateway.latency import Latency
+from gateway.metrics import new_registry
+from gateway.routes import new_app
+from gateway.snapshot import Snapshot
+from gateway.stream import Stream
+from telemetry.backbone.embedded import Embedded
+from telemetry.backbone.endpoints import default_results
+from telemetry.backbone.journal import Journal
+from telemetry.backbone.leases import Limits
+from telemetry.backbone.writer import JournalWriter
+from telemetry.environ import read_settings
+from telemetry.errors import InvalidInput
+from telemetry.logs import begin_logs
+from telemetry.statistics import VERSION
+from telemetry.supervisor import watch_supervisor
+from telemetry.tasks import AsyncTaskManager, Ready
+
+SETTLE_SECONDS = 2.0  # at the end, for the results that are on their way
+ANSWER_SECONDS = 3  # at the end, for the answers that are on their way
+logger = structlog.get_logger("gateway")
+
+
+async def run(settings: GatewaySettings) -> None:
+    """Serve until SIGTERM, SIGINT, the end of the supervisor or the first failure."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watch_supervisor(loop, settings.supervisor_fd, stop.set)
+    listening = _listen(settings)
+    journal = Journal.open(
+        settings.data / "journal", segment_bytes=settings.segment_bytes, durability=settings.durability
+    )
+    logger.info("journal", **asdict(journal.recovery))
+    state = Aggregator(epoch=secrets.randbits(64), atoms=settings.atoms)
+    limits = Limits(window=settings.window, deadline_seconds=settings.lease_seconds, align=state.stride)
+    results = settings.results or default_results(settings.data)
+    async with (
+        JournalWriter(journal) as writer,
+        Embedded(writer, results=results, version=VERSION, limits=limits) as backbone,
+    ):
+        gateway = new_gateway(settings, backbone, state, journal.journal_id.hex())
+        stream = Stream(gateway)
+        app = new_app(gateway, stream, new_registry(gateway, stream, settings.metric_symbols))
+        guard = Guard(settings.host, (settings.port, settings.ui_port))
+        async with AsyncTaskManager(grace=SETTLE_SECONDS) as tasks:
+            await gateway.start(tasks)
+            server = _Server(Ingest(gateway, guard, app), listening)
+            await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
+            logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)
+            await stop.wait()
+            gateway.draining = True
+            await gateway.intake.drain()
+            await gateway.applied(backbone.status().durable_seq, SETTLE_SECONDS)
+        await gateway.finish()
+
+
+def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str) -> Gateway:
+    """The business logic with its parts."""
+    keys, requests = KeyIndex(settings.dedupe_trades), RequestIndex(settings.dedupe_trades)
+    latency = Latency()
+    return Gateway(
+        backbone=backbone,
+        state=state,
+        snapshot=Snapshot(settings.data / "snapshot.db", journal_id),
+        keys=keys,
+        requests=requests,
+        intake=Intake(backbone, keys, requests, latency, limit=settings.intake_trades),
+        latency=latency,
+        bounds=Bounds(
+            backlog_trades=settings.backlog_trades,
+            dedupe_trades=settings.dedupe_trades,
+            snapshot_seconds=settings.snapshot_seconds,
+        ),
+        clocks=Clocks(),
+    )
+
+
+def _listen(settings: GatewaySettings) -> socket.socket:
+    """The listening socket, bound before anything else is touched: a port in use must cost nothing."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((settings.host, settings.port))
+    except OSError as error:
+        listening.close()
+        raise InvalidInput(
+            f"TELEMETRY_PORT: expected a free port, {settings.port} is not: {error.strerror}", problem="unavailable"
+        ) from None
+    return listening
+
+
+class _Server(uvicorn.Server):
+    """uvicorn as a task: signals are the entrypoint's, readiness is when the port answers."""
+
+    def __init__(self, app: Ingest, listening: socket.socket) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                loop="none",
+                http="httptools",
+                ws="websockets-sansio",
+                ws_per_message_deflate=False,
+                ws_max_size=1 << 20,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                server_header=False,
+                timeout_graceful_shutdown=ANSWER_SECONDS,
+                backlog=1024,
+            )
+        )
+        self._listening = listening
+
+    async def answer(self, ready: Ready) -> None:
+        """Answer until asked to stop."""
+        self.config.load()
+        self.lifespan = self.config.lifespan_class(self.config)
+        await self.startup(sockets=[self._listening])
+        ready()
+        await self.main_loop()
+        await self.shutdown(sockets=[self._listening])
+
+    def ask(self) -> None:
+        """Stop accepting, finish the answers under way."""
+        self.should_exit = True
+
+
+def main() -> None:
+    """The process: reads the environment, sets up logging and the event loop."""
+    settings = read_settings(GatewaySettings)
+    begin_logs("gateway", settings)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run(settings))

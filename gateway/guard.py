@@ -1,0 +1,47 @@
+"""What every request must pass before anything else looks at it: the right Host, and the right Origin if it has one.
+
+A page on the web can make a browser talk to this machine's loopback address, under a name that it controls (DNS
+rebinding) or from its own origin (WebSockets are not covered by CORS). So names are exact: loopback only, and origins
+only of the gateway's own pages. Programs send no Origin.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from telemetry.errors import InvalidInput
+
+Headers = Iterable[tuple[bytes, bytes]]
+_NAMES = ("127.0.0.1", "localhost", "[::1]")
+
+
+class Guard:
+    """`host` is the address listened on, `ports` those of the gateway and of the page."""
+
+    def __init__(self, host: str, ports: Iterable[int]) -> None:
+        self._hosts = {name.encode() for name in (*_NAMES, f"[{host}]" if ":" in host else host)}
+        self._origins = {b"http://%b:%d" % (name, port) for name in self._hosts for port in ports}
+
+    def check(self, headers: Headers) -> None:
+        """Raise InvalidInput (403) when Host or Origin is not one of ours."""
+        host = origin = None
+        for name, value in headers:
+            if name == b"host":
+                host = value
+            elif name == b"origin":
+                origin = value
+        if host is None or _without_port(host.lower()) not in self._hosts:
+            raise InvalidInput(f"Host: expected a loopback name, received {_shown(host)}", problem="forbidden")
+        if origin is not None and origin.lower() not in self._origins:
+            raise InvalidInput(
+                f"Origin: expected a page of this gateway, received {_shown(origin)}", problem="forbidden"
+            )
+
+
+def _without_port(host: bytes) -> bytes:
+    name, colon, port = host.rpartition(b":")
+    return name if colon and port.isdigit() else host
+
+
+def _shown(value: bytes | None) -> str:
+    return "none" if value is None else ascii(value[:80].decode("latin-1"))

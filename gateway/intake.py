@@ -1,0 +1,303 @@
+"""Intake: requests join the open commit group; one journal commit answers them all.
+
+While a commit is on its way to the disk, the next group fills. A group holds what is new; a trade that is known (same
+key, same payload) is a duplicate and waits for the commit that holds its first copy. When a commit fails, every group
+that waits fails with it, because a later one may hold duplicates of what was lost: nobody is told "accepted" then, and
+the keys and multipliers that came with them are forgotten.
+
+Bounds: `limit` trades wait for the journal, MAX_TRADES in one group. When full, requests are refused with 503 before
+they are parsed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
+from struct import Struct
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.group import Entry, Group, Multipliers, Receipt, RequestKey
+from gateway.keys import KeyIndex, RequestAnswer, RequestIndex
+from gateway.latency import Latency
+from telemetry.backbone import Backbone, Committed
+from telemetry.columns import Columns
+from telemetry.decimals import format_decimal
+from telemetry.decode import Batch
+from telemetry.errors import InvalidInput, Stop, TryAgain
+from telemetry.trade import Instrument, Trade
+
+MAX_TRADES = 65_536  # trades in one group: as many as one lease takes
+_PAIR = Struct("<QQ")  # 128 bits as the indices take them
+SHOWN = 100  # errors in one answer
+
+
+class Intake:
+    """The way into the journal. `run` is its task; everything else is called on the same event loop."""
+
+    def __init__(
+        self, backbone: Backbone, keys: KeyIndex, requests: RequestIndex, latency: Latency, *, limit: int
+    ) -> None:
+        self.limit = limit
+        self.waiting = 0  # trades that no commit holds yet
+        self.multipliers: Multipliers = {}  # of durable trades
+        self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
+        self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
+        self._committing = self._closing = False
+        self._arrived = asyncio.Event()
+
+    def check(self) -> None:
+        """Raise TryAgain when no more trades can wait: called before a body is read, and again before it joins."""
+        if self.waiting >= self.limit:
+            raise TryAgain(f"{self.waiting} trades wait for the journal, expected fewer than {self.limit}")
+
+    def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
+        """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
+        self.check()
+        if key is not None and (known := self._known_request(key)) is not None:
+            return known
+        multipliers = self._new_multipliers(batch)
+        fresh, holder = self._fresh(batch)
+        accepted = batch.count if fresh is None else int(fresh.sum())
+        group = self._open(accepted) if accepted or key is not None else None
+        receipt = Receipt(group or holder, accepted, batch.count - accepted)
+        if group is None:
+            return receipt
+        receipt.row = group.count
+        self._add_keys(group, batch, fresh)
+        if accepted:
+            group.parts.append(_kept(batch, fresh))
+            group.multipliers |= multipliers
+        group.count += accepted
+        group.receipts.append(receipt)
+        group.received_ns.append((received_ns, accepted))
+        if key is not None:
+            group.entries[key.digest] = Entry(key, receipt)
+        self.waiting += accepted
+        self._arrived.set()
+        return receipt
+
+    async def committed(self, receipt: Receipt) -> Receipt:
+        """Wait for the commit that a receipt depends on; raises what it failed with."""
+        if (group := receipt.group) is not None:
+            await group.done.wait()
+            if group.error is not None:
+                raise group.error
+        if (original := receipt.replay_of) is not None:
+            receipt.first_seq, receipt.durable = original.first_seq, original.durable
+        return receipt
+
+    async def run(self) -> None:
+        """Commit group after group, until `close` and nothing waits any more. Raises Stop when the journal does."""
+        while self._groups or not self._closing:
+            if not self._groups:
+                self._arrived.clear()
+                await self._arrived.wait()
+                continue
+            await self._commit()
+
+    def close(self) -> None:
+        """Let `run` end when nothing waits any more."""
+        self._closing = True
+        self._arrived.set()
+
+    async def drain(self) -> None:
+        """Wait until nothing waits for the journal."""
+        while self._groups:
+            await self._groups[-1].done.wait()
+
+    # --- the commit ------------------------------------------------------------------------------------------------
+
+    async def _commit(self) -> None:
+        group = self._groups[0]
+        self._committing = True
+        try:
+            committed = await self._backbone.append(group)
+        except TryAgain as error:
+            self._fail(error)
+        except BaseException as error:
+            self._fail(error if isinstance(error, Stop) else Stop(f"the commit ended with {error!r}"))
+            raise
+        else:
+            self._complete(group, committed)
+        finally:
+            self._committing = False
+
+    def _complete(self, group: Group, committed: Committed) -> None:
+        self._groups.popleft()
+        self.waiting -= group.count
+        entries = group.key_entries()
+        if len(entries):
+            seqs = entries["row"].astype(np.int64) + committed.first_seq
+            self._keys.insert(entries["digest"], entries["fingerprint"], seqs)
+        self._keys.advance(committed.last_seq)
+        self._requests.advance(committed.last_seq)
+        for receipt in group.receipts:
+            receipt.durable = committed.durable
+            receipt.first_seq = committed.first_seq + receipt.row if receipt.accepted else None
+        for entry in group.entries.values():
+            self._remember(entry, committed)
+        self.multipliers |= group.multipliers
+        self._latency.committed(committed.last_seq, group.received_ns, time.monotonic_ns())
+        group.committed = committed
+        group.done.set()
+
+    def _remember(self, entry: Entry, committed: Committed) -> None:
+        receipt = entry.receipt
+        fingerprint = _pair(entry.key.fingerprint)
+        answer = RequestAnswer(fingerprint, receipt.accepted, receipt.duplicates, receipt.first_seq or 0)
+        self._requests.insert(*_pair(entry.key.digest), answer, committed.last_seq)
+
+    def _fail(self, error: TryAgain | Stop) -> None:
+        while self._groups:
+            group = self._groups.popleft()
+            self.waiting -= group.count
+            group.error = error
+            group.done.set()
+
+    def _open(self, trades: int) -> Group:
+        first_open = 1 if self._committing else 0
+        if len(self._groups) <= first_open or self._groups[-1].count + trades > MAX_TRADES:
+            self._groups.append(Group())
+        return self._groups[-1]
+
+    # --- what is known ---------------------------------------------------------------------------------------------
+
+    def _known_request(self, key: RequestKey) -> Receipt | None:
+        for group in self._groups:
+            if (entry := group.entries.get(key.digest)) is not None:
+                _same_body(entry.key.fingerprint, key)
+                first = entry.receipt
+                return Receipt(first.group, first.accepted, first.duplicates, replay_of=first)
+        known = self._requests.lookup(*_pair(key.digest))
+        if known is None:
+            return None
+        _same_body(_PAIR.pack(*known.fingerprint), key)
+        first_seq = known.first_seq if known.accepted else None
+        original = Receipt(None, known.accepted, known.duplicates, first_seq=first_seq)
+        return Receipt(None, known.accepted, known.duplicates, first_seq=first_seq, replay_of=original)
+
+    def _fresh(self, batch: Batch) -> tuple[NDArray[np.bool_] | None, Group | None]:
+        """(which trades are new, None for all; the last group that holds the first copy of a duplicate)."""
+        given = np.flatnonzero(batch.keys.given)
+        if len(given) == 0:
+            return None, None
+        found, prints, _ = self._keys.lookup(batch.keys.digests[given])
+        fresh = np.ones(batch.count, np.bool_)
+        own: dict[bytes, int] = {}
+        holder: Group | None = None
+        errors = []
+        for row, digest, fingerprint, durable, known in zip(
+            given.tolist(),
+            _digests(batch.keys.digests[given]),
+            batch.keys.fingerprints[given].tolist(),
+            found.tolist(),
+            prints.tolist(),
+            strict=True,
+        ):
+            first = known if durable else own.get(digest)
+            if first is None:
+                first, held_by = self._pending(digest)
+                holder = held_by or holder
+            if first is None:
+                own[digest] = fingerprint
+                continue
+            fresh[row] = False
+            if first != fingerprint:
+                errors.append(row)
+        if errors:
+            raise _conflict(batch, errors)
+        return (None if fresh.all() else fresh), holder
+
+    def _pending(self, digest: bytes) -> tuple[int | None, Group | None]:
+        for group in reversed(self._groups):
+            if (fingerprint := group.keys.get(digest)) is not None:
+                return fingerprint, group
+        return None, None
+
+    def _add_keys(self, group: Group, batch: Batch, fresh: NDArray[np.bool_] | None) -> None:
+        kept = batch.keys.given if fresh is None else batch.keys.given & fresh
+        if not kept.any():
+            return
+        rows = np.cumsum(np.ones(batch.count, np.int64) if fresh is None else fresh) - 1 + group.count
+        prints = batch.keys.fingerprints[kept].tolist()
+        group.keys.update(zip(_digests(batch.keys.digests[kept]), prints, strict=True))
+        group.key_rows += rows[kept].tolist()
+
+    def _new_multipliers(self, batch: Batch) -> Multipliers:
+        """The multipliers that this batch brings; 422 when one contradicts what is known of its (venue, symbol)."""
+        new: Multipliers = {}
+        for index, instrument in _instruments(batch):
+            key = instrument.venue, instrument.symbol
+            value = instrument.multiplier, instrument.multiplier_scale
+            known = self.multipliers.get(key) or self._waiting_multiplier(key) or new.setdefault(key, value)
+            if known != value:
+                raise _other_multiplier(index, known, value)
+        return new
+
+    def _waiting_multiplier(self, key: tuple[str, str]) -> tuple[int, int] | None:
+        return next((group.multipliers[key] for group in self._groups if key in group.multipliers), None)
+
+
+def _instruments(batch: Batch) -> Iterator[tuple[int, Trade | Instrument]]:
+    if batch.columns is None:
+        yield from enumerate(batch.trades or ())
+        return
+    for code, instrument in enumerate(batch.columns.instruments):
+        yield int(np.argmax(batch.columns.instrument == code)), instrument
+
+
+def _digests(pairs: NDArray[np.uint64]) -> list[bytes]:
+    raw = np.ascontiguousarray(pairs).tobytes()
+    return [raw[start : start + 16] for start in range(0, len(raw), 16)]
+
+
+def _kept(batch: Batch, fresh: NDArray[np.bool_] | None) -> list[Trade] | Columns:
+    whole: Sequence[Trade] | Columns = batch.columns if batch.columns is not None else batch.trades or []
+    if fresh is None:
+        return whole if isinstance(whole, Columns) else list(whole)
+    # Duplicates are the exception: rows are good enough to leave them out.
+    trades = whole.trades() if isinstance(whole, Columns) else whole
+    return [trade for trade, keep in zip(trades, fresh.tolist(), strict=True) if keep]
+
+
+def _trade_id(batch: Batch, row: int) -> str:
+    if batch.columns is None:
+        return (batch.trades or [])[row].trade_id
+    ids = batch.columns.text("trade_id")
+    return "" if ids is None else ids[row]
+
+
+def _pair(digest: bytes) -> tuple[int, int]:
+    low, high = _PAIR.unpack(digest)
+    return low, high
+
+
+def _same_body(fingerprint: bytes, key: RequestKey) -> None:
+    if fingerprint != key.fingerprint:
+        raise InvalidInput(
+            "Idempotency-Key: expected the body that it came with first, received another", problem="conflict"
+        )
+
+
+def _conflict(batch: Batch, rows: list[int]) -> InvalidInput:
+    errors = [
+        {
+            "index": row,
+            "field": "trade_id",
+            "detail": "expected the payload that it came with first",
+            "received": _trade_id(batch, row),
+        }
+        for row in rows[:SHOWN]
+    ]
+    count = "1 trade_id was" if len(rows) == 1 else f"{len(rows)} trade_ids were"
+    return InvalidInput(f"{count} used before with another payload", problem="conflict", errors=errors)
+
+
+def _other_multiplier(index: int, known: tuple[int, int], received: tuple[int, int]) -> InvalidInput:
+    expected = f"expected {format_decimal(*known)}, the multiplier of this venue and symbol so far"
+    error = {"index": index, "field": "multiplier", "detail": expected, "received": format_decimal(*received)}
+    return InvalidInput("1 trade breaks a rule", errors=[error])

@@ -1,0 +1,232 @@
+"""The routes of the FastAPI app: everything that is read, and the documentation of all.
+
+POST /v1/trades is answered by ingest.py, which stands in front; it is declared here so that it is in the OpenAPI page.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from importlib.metadata import version
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import FastAPI, Path, Query, Request, Response, WebSocket, WebSocketDisconnect
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse
+from prometheus_fastapi_instrumentator import Instrumentator
+from starlette.exceptions import HTTPException
+
+from gateway import figures, metrics
+from gateway.app import Gateway
+from gateway.figures import Filter, Page, Span
+from gateway.ingest import problem
+from gateway.metrics import Registry
+from gateway.openapi import INGEST, docs_page
+from gateway.stream import Stream
+from gateway.windows import instant_of
+from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
+
+Symbols = Annotated[list[str] | None, Query(description="Only these symbols (repeatable)")]
+Venues = Annotated[list[str] | None, Query(description="Only these venues (repeatable)")]
+Kinds = Annotated[list[str] | None, Query(description="Only `fill` or `print`")]
+Window = Annotated[str, Query(description="10s 1m 5m 1h 1d all")]
+At = Annotated[str | None, Query(description="End of the window: RFC 3339, integer ns, or `watermark`")]
+Symbol = Annotated[str, Path(description="A symbol; it may contain `/`")]
+
+
+def answer(content: Any, status: int = 200) -> Response:
+    """One JSON answer."""
+    return Response(msgspec.json.encode(content), status, media_type="application/json")
+
+
+def new_app(gateway: Gateway, stream: Stream, registry: Registry) -> FastAPI:
+    """The FastAPI app with all its routes."""
+    app = FastAPI(
+        title="Trading Telemetry",
+        version=version("trading-telemetry"),
+        docs_url=None,
+        redoc_url=None,
+        summary="Trades in, exact live statistics out.",
+    )
+    Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
+    _add_figures(app, gateway)
+    _add_operations(app, gateway, stream, registry)
+    _add_errors(app)
+    return app
+
+
+def _add_figures(app: FastAPI, gateway: Gateway) -> None:
+    def now() -> int:
+        return gateway.clocks.wall_ns()
+
+    @app.get("/v1/stats", tags=["figures"])
+    async def all_stats(
+        request: Request,
+        window: Window = "all",
+        symbol: Symbols = None,
+        venue: Venues = None,
+        kind: Kinds = None,
+        at: At = None,
+        sort: Annotated[str, Query(description="`trades` (descending) or `symbol`")] = "trades",
+        limit: Annotated[int, Query(description="At most so many symbols, up to 100,000")] = 1000,
+        cursor: Annotated[str | None, Query(description="What `next` of the page before gave")] = None,
+    ) -> Response:
+        """Statistics of every symbol, and in all."""
+        _only(request, "window symbol venue kind at sort limit cursor")
+        wanted, page = _filter(symbol, venue, kind), Page(sort, limit, cursor)
+        found = figures.stats(gateway.state, window=window, wanted=wanted, page=page, now_ns=now(), at=at)
+        return answer(gateway.freshness() | found)
+
+    @app.get("/v1/stats/{symbol:path}", tags=["figures"])
+    async def symbol_stats(
+        request: Request,
+        symbol: Symbol,
+        window: Window = "all",
+        venue: Venues = None,
+        kind: Kinds = None,
+        at: At = None,
+    ) -> Response:
+        """Statistics of one symbol, flat."""
+        _only(request, "window venue kind at")
+        wanted = _filter(None, venue, kind)
+        row = figures.row_of(gateway.state, symbol, window=window, wanted=wanted, now_ns=now(), at=at)
+        return answer(gateway.freshness() | row)
+
+    @app.get("/v1/candles/{symbol:path}", tags=["figures"])
+    async def symbol_candles(
+        request: Request,
+        symbol: Symbol,
+        interval: Annotated[str, Query(description="1s 5s 10s 30s 1m 5m 15m 30m 1h 4h 1d")] = "1m",
+        start: Annotated[str | None, Query(description="First instant, inclusive")] = None,
+        end: Annotated[str | None, Query(description="Last instant, exclusive")] = None,
+        limit: Annotated[int, Query(description="The newest so many")] = figures.CANDLES,
+        fill: Annotated[str | None, Query(description="`previous`: intervals without trades too")] = None,
+        venue: Venues = None,
+        kind: Kinds = None,
+    ) -> Response:
+        """Candles of one symbol, ascending."""
+        _only(request, "interval start end limit fill venue kind")
+        span = Span(_instant("start", start), _instant("end", end), limit, fill)
+        wanted = _filter(None, venue, kind)
+        found = figures.candles(gateway.state, symbol, interval=interval, span=span, wanted=wanted, now_ns=now())
+        return answer(gateway.freshness() | found)
+
+    @app.get("/v1/latency", tags=["figures"])
+    async def latency(
+        request: Request, window: Annotated[str, Query(description="10s 1m 5m 1h all")] = "1m"
+    ) -> Response:
+        """How long trades take, by stage, in seconds."""
+        _only(request, "window")
+        stages = gateway.latency.rows(window, gateway.clocks.monotonic_ns())
+        return answer(gateway.freshness() | {"window": window, "stages": stages})
+
+
+def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Registry) -> None:
+    @app.get("/v1/workers", tags=["operations"])
+    async def workers() -> Response:
+        """The pool of workers and what is on its way."""
+        return answer(gateway.freshness() | _pool(gateway))
+
+    @app.get("/v1/freshness", tags=["operations"])
+    async def freshness() -> Response:
+        """As of which trade the figures are true, and what is on disk."""
+        status = gateway.backbone.status()
+        lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
+        return answer(gateway.freshness() | lag)
+
+    @app.get("/healthz", tags=["operations"])
+    async def healthz() -> Response:
+        """200: the process is alive."""
+        return answer({"status": "alive"})
+
+    @app.get("/readyz", tags=["operations"], responses={503: {"description": "Not able to do its work; says why"}})
+    async def readyz() -> Response:
+        """200: workers are connected, the journal is writable, the lag is small. 503 with the reasons otherwise."""
+        health = gateway.health()
+        if health["ready"]:
+            return answer({"status": "ready"} | health)
+        return problem_response(TryAgain("; ".join(health["reasons"])))
+
+    @app.get("/metrics", tags=["operations"])
+    async def prometheus() -> Response:
+        """Prometheus text format."""
+        page, kind = metrics.exposition(registry)
+        return Response(page, media_type=kind)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(docs_page(app.openapi()))
+
+    @app.websocket("/v1/stream")
+    async def live(socket: WebSocket) -> None:
+        await stream.serve(socket, WebSocketDisconnect)
+
+    @app.post("/v1/trades", tags=["ingest"], status_code=202, openapi_extra=INGEST)
+    async def post_trades() -> Response:
+        """Journal trades; the answer comes when they are on disk."""
+        raise AssertionError("ingest.py answers this path")
+
+
+def _add_errors(app: FastAPI) -> None:
+    async def ours(_: Request, error: Exception) -> Response:
+        assert isinstance(error, TelemetryError)
+        return problem_response(error)
+
+    async def invalid(_: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)
+        errors = [
+            {"field": str(entry["loc"][-1]), "detail": entry["msg"], "received": ascii(entry.get("input"))[:80]}
+            for entry in error.errors()
+        ]
+        return problem_response(InvalidInput(f"{errors[0]['field']}: {errors[0]['detail']}", errors=errors))
+
+    async def other(_: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)
+        names = {status: name for name, (status, _) in reversed(list(PROBLEMS.items()))}
+        return problem_response(InvalidInput(str(error.detail), problem=names.get(error.status_code, "bad-request")))
+
+    app.add_exception_handler(TelemetryError, ours)
+    app.add_exception_handler(RequestValidationError, invalid)
+    app.add_exception_handler(HTTPException, other)
+
+
+def problem_response(error: TelemetryError) -> Response:
+    """The RFC 9457 answer to an error."""
+    status, headers, document = problem(error)
+    response = Response(msgspec.json.encode(document), status)
+    for name, value in headers:
+        response.headers[name.decode()] = value.decode()
+    return response
+
+
+def _pool(gateway: Gateway) -> dict[str, Any]:
+    status = gateway.backbone.status()
+    return {
+        "workers": [asdict(worker) for worker in status.workers],
+        "leased": status.leased,
+        "waiting": status.waiting,
+        "backlog": status.durable_seq - gateway.state.applied,
+        "redelivered": dict(status.redelivered),
+        "dropped": dict(gateway.dropped),
+    }
+
+
+def _filter(symbols: list[str] | None, venues: list[str] | None, kinds: list[str] | None) -> Filter:
+    for kind in kinds or ():
+        if kind not in ("fill", "print"):
+            raise InvalidInput(f"kind: expected fill or print, received {kind[:40]!r}")
+    return Filter(tuple(symbols or ()), tuple(venues or ()), tuple(kinds or ()))
+
+
+def _instant(name: str, text: str | None) -> int | None:
+    try:
+        return None if text is None else instant_of(text, None, 0)
+    except InvalidInput as error:
+        raise InvalidInput(f"{name}{error.detail.removeprefix('at')}") from None
+
+
+def _only(request: Request, names: str) -> None:
+    """A misspelt parameter must not be ignored in silence."""
+    for name in request.query_params:
+        if name not in names.split():
+            raise InvalidInput(f"expected the parameters {names}, received {name[:40]!a}")

@@ -1,0 +1,138 @@
+"""The dispatcher on an event loop: its timer, its instructions carried out, the results for the aggregator."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Iterable
+from time import monotonic
+
+from telemetry.backbone import Partial, Quarantined, Status, Verdict
+from telemetry.backbone.dispatcher import Dispatcher
+from telemetry.backbone.leases import Close, Send
+
+TICK_SECONDS = 0.05  # the timer never fires faster
+INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
+
+
+class Desk:
+    """`carry(send)` sends a lease and tells up to which trade (None: not at all); `close(worker)` drops a connection;
+    `listen()` takes what has arrived, so that nobody is given up whose word is already here."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        *,
+        epoch: int,
+        carry: Callable[[Send], int | None],
+        close: Callable[[str], None],
+        listen: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.epoch = epoch
+        self.refused = 0
+        self._dispatcher = dispatcher
+        self._carry, self._close, self._listen = carry, close, listen
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._inbox: deque[Partial | Quarantined] = deque()
+        self._arrived = asyncio.Event()
+        self._failure: BaseException | None = None
+        self._closed = False
+
+    def available(self, last_seq: int) -> None:
+        """The journal has grown."""
+        self._dispatcher.available(last_seq)
+        self.push()
+
+    def joined(self, worker: str, version: str, *, generation: int, pid: int) -> None:
+        """A worker is connected."""
+        self._carry_out(self._dispatcher.joined(worker, version, monotonic(), generation=generation, pid=pid))
+
+    def beat(self, worker: str) -> None:
+        """A worker said hello."""
+        self._dispatcher.beat(worker, monotonic())
+        self.push()
+
+    def lost(self, worker: str, reason: str) -> None:
+        """A worker's connection is over."""
+        self._carry_out(self._dispatcher.lost(worker, reason, monotonic()))
+
+    def received(self, partial: Partial) -> None:
+        """A result has arrived."""
+        head = partial.head
+        known = head.epoch == self.epoch and self._dispatcher.received(head.worker, head.attempt, monotonic())
+        if not known and len(self._inbox) >= INBOX:
+            self.refused += 1
+            return
+        self._inbox.append(partial)
+        self._arrived.set()
+        if known:
+            self.push()
+
+    async def results(self) -> list[Partial | Quarantined]:
+        """Wait for at least one, take all. Raises what went wrong while leases were sent."""
+        while not self._inbox and self._failure is None:
+            self._arrived.clear()
+            await self._arrived.wait()
+        if self._failure is not None:
+            raise self._failure
+        results = list(self._inbox)
+        self._inbox.clear()
+        return results
+
+    def settle(self, result: Partial, verdict: Verdict) -> None:
+        """The aggregator has judged."""
+        head = result.head
+        self._dispatcher.settle(head.first, head.last, head.worker, head.attempt, verdict, monotonic())
+        self.push()
+
+    def status(self) -> Status:
+        """Where the work stands."""
+        return self._dispatcher.status(monotonic(), epoch=self.epoch)
+
+    def push(self) -> None:
+        """Send every lease that can be sent, and set the timer."""
+        if self._closed or self._failure is not None:
+            return
+        try:
+            while sends := self._dispatcher.next(monotonic()):
+                for send in sends:
+                    self._send(send)
+        except Exception as error:  # raised where somebody waits, not into the event loop
+            self._failure = error
+            self._arrived.set()
+            return
+        self._arm()
+
+    def close(self) -> None:
+        """Send nothing more."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _send(self, send: Send) -> None:
+        last = self._carry(send)
+        if last != send.last:
+            self._dispatcher.withdraw(send.attempt, send.worker, monotonic(), beyond=last)
+
+    def _carry_out(self, instructions: Iterable[Close | Quarantined]) -> None:
+        for instruction in instructions:
+            if isinstance(instruction, Close):
+                self._close(instruction.worker)
+            else:
+                self._inbox.append(instruction)
+                self._arrived.set()
+        self.push()
+
+    def _arm(self) -> None:
+        due = self._dispatcher.deadline()
+        if due is None or (self._timer is not None and self._timer.when() <= self._loop.time() + (due - monotonic())):
+            return  # one that fires too early sets the next one
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_later(max(TICK_SECONDS, due - monotonic()), self._tick)
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._listen()
+        self._carry_out(self._dispatcher.tick(monotonic()))

@@ -1,0 +1,166 @@
+"""The backbone of one machine: journal, dispatcher and sockets put together. What decides is in dispatcher.py.
+
+Bounds: the intake bounds what waits for the journal, the dispatcher what is out or waits to be merged. A worker that
+takes no more leaves its lease in the queue. The backlog is one number: data is read back when it is leased.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Protocol, Self
+
+import zmq
+
+from telemetry.backbone import Committed, Group, Partial, Quarantined, Status, Verdict, endpoints, sockets
+from telemetry.backbone.connections import Connections
+from telemetry.backbone.desk import Desk
+from telemetry.backbone.dispatcher import Dispatcher
+from telemetry.backbone.leases import Limits, Send
+from telemetry.backbone.links import ResultsLink
+from telemetry.backbone.record import Record
+from telemetry.errors import Stop
+from telemetry.wire import Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
+
+LEASE_BYTES = 32 << 20  # a lease ends before the record that would exceed this
+
+
+class OpenJournal(Protocol):
+    """What is used of telemetry.backbone.journal.Journal."""
+
+    @property
+    def last_seq(self) -> int: ...
+
+    @property
+    def durable_seq(self) -> int: ...
+
+    def records(self, first: int, last: int) -> Iterator[Record]: ...
+
+
+class Writer(Protocol):
+    """What is used of telemetry.backbone.writer.JournalWriter."""
+
+    @property
+    def journal(self) -> OpenJournal: ...
+
+    def append(self, encode: Callable[[int, int], bytes], count: int) -> Awaitable[Committed]: ...
+
+
+class Embedded:
+    """The gateway's side; `async with` it, inside the writer's. `results` is the endpoint that workers connect to."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        *,
+        results: str,
+        version: str,
+        limits: Limits | None = None,
+        lease_bytes: int = LEASE_BYTES,
+    ) -> None:
+        self._writer, self._version = writer, version
+        self._limits = limits or Limits()
+        self._lease_bytes = lease_bytes
+        self._endpoint = endpoints.check_endpoint(results)
+        self._context: zmq.Context[sockets.Socket] | None = None
+        self._started = asyncio.Event()
+        self._garbage = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Send nothing more, hear nothing more. Workers notice, and wait for the next start."""
+        if self._context is None:
+            return
+        context, self._context = self._context, None
+        self._desk.close()
+        self._connections.close_all()
+        self._results.close()
+        await asyncio.to_thread(context.term)
+
+    def __del__(self, warn: Any = warnings.warn) -> None:
+        if getattr(self, "_context", None) is not None:
+            warn("an embedded backbone was not closed", ResourceWarning, source=self)
+
+    async def append(self, group: Group) -> Committed:
+        """Journal `group`, then offer it to the workers. Raises TryAgain when it is full, Stop when the disk failed."""
+        committed = await self._writer.append(group.record_bytes, group.count)
+        if self._started.is_set():
+            self._desk.available(committed.last_seq)
+        return committed
+
+    def records(self, first: int, last: int) -> Iterator[Record]:
+        """The journal's records that hold any trade of [first, last], in order."""
+        return self._writer.journal.records(first, last)
+
+    async def start(self, *, epoch: int, applied: int) -> None:
+        """Begin to dispatch everything after `applied`; from now on workers are heard. Called once."""
+        last_seq = self._writer.journal.last_seq
+        if self._started.is_set() or applied > last_seq:
+            raise Stop(f"expected one start with at most {last_seq} trades applied, received a start with {applied}")
+        dispatcher = Dispatcher(version=self._version, applied=applied, limits=self._limits)
+        self._desk = Desk(dispatcher, epoch=epoch, carry=self._carry, close=self._close, listen=self._listen)
+        context: zmq.Context[sockets.Socket] = zmq.Context()
+        try:
+            self._results = ResultsLink(context, self._endpoint, self._deliver)
+        except BaseException:
+            context.term()
+            raise
+        self._context = context
+        self._connections = Connections(context, self._results.endpoint, self._desk, window=self._limits.window)
+        self._started.set()
+        self._desk.available(last_seq)
+
+    async def results(self) -> list[Partial | Quarantined]:
+        """Wait for at least one result, take all there are. Nothing is lost when the caller is cancelled."""
+        await self._started.wait()
+        return await self._desk.results()
+
+    def settle(self, result: Partial, verdict: Verdict) -> None:
+        """Tell what became of a result: exactly once for each Partial that `results` gave."""
+        self._desk.settle(result, verdict)
+
+    def status(self) -> Status:
+        """Workers, leases and backlog at this instant."""
+        journal = self._writer.journal
+        if not self._started.is_set():
+            return Status(0, self._version, journal.durable_seq, 0, journal.last_seq, 0, 0, (), journal=journal)
+        garbage = self._garbage + self._results.garbage + self._connections.refused + self._desk.refused
+        return replace(self._desk.status(), durable_seq=journal.durable_seq, garbage=garbage, journal=journal)
+
+    def _carry(self, send: Send) -> int | None:
+        """Send a lease with the records that cover it, as many as fit; the last trade that went, None: nothing went."""
+        records: list[memoryview] = []
+        size = last = 0
+        for record in self._writer.journal.records(send.first, send.last):
+            if record.count == 0:
+                continue
+            if records and size + len(record.raw) > self._lease_bytes:
+                break
+            records.append(record.raw)
+            size += len(record.raw)
+            last = min(record.last_seq, send.last)
+        if not records:
+            raise Stop(f"expected the journal to hold trades {send.first}..{send.last}, found none of them")
+        head = LeaseHead(self._desk.epoch, send.attempt, send.first, last)
+        return last if self._connections.send(send.worker, encode(Kind.LEASE, head, *records)) else None
+
+    def _close(self, worker: str) -> None:
+        self._connections.close(worker)
+
+    def _listen(self) -> None:
+        self._results.drain()
+
+    def _deliver(self, kind: Kind, head: Head, body: memoryview) -> None:
+        if isinstance(head, Heartbeat):
+            self._connections.hello(head)
+        elif isinstance(head, PartialHead):
+            self._desk.received(Partial(head, body))
+        else:
+            self._garbage += 1

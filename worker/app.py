@@ -1,0 +1,78 @@
+"""The worker: a lease in, its partial out. It keeps nothing between two leases."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import structlog
+
+from telemetry.backbone import Lease, WorkSource
+from telemetry.backbone.record import decode_record
+from telemetry.columns import Columns, decode_frame
+from telemetry.errors import InvalidInput
+from telemetry.partial import encode_partial
+from telemetry.statistics import VERSION
+from telemetry.tasks import Ready
+from telemetry.wire import Kind, PartialHead, encode
+from worker.analysis import analyse
+
+THREAD_TRADES = 4096  # larger leases are analysed in a thread, so that heartbeats go on
+
+logger = structlog.get_logger("worker")
+
+
+class Worker:
+    """Analyses what its source leases to it; `name` and `generation` go into every partial."""
+
+    def __init__(self, source: WorkSource, *, name: str, generation: Callable[[], int]) -> None:
+        self._source, self._name, self._generation = source, name, generation
+
+    async def run(self, ready: Ready) -> None:
+        """Lease after lease, until cancelled."""
+        ready()
+        while True:
+            lease = await self._source.receive()
+            received_ns = time.monotonic_ns()
+            try:
+                if lease.last - lease.first >= THREAD_TRADES:
+                    message = await asyncio.to_thread(self._answer, lease, received_ns)
+                else:
+                    message = self._answer(lease, received_ns)
+            except InvalidInput as error:
+                # The lease ends at its deadline and the range is read from the journal again.
+                logger.error("lease", first=lease.first, last=lease.last, error=error.detail)
+                continue
+            await self._source.send(message)
+
+    def _answer(self, lease: Lease, received_ns: int) -> bytes:
+        started_ns = time.monotonic_ns()
+        parts = columns_of(lease)
+        partial = encode_partial(analyse(parts, lease.first))
+        head = PartialHead(
+            epoch=lease.epoch,
+            attempt=lease.attempt,
+            first=lease.first,
+            last=lease.last,
+            worker=self._name,
+            generation=self._generation(),
+            version=VERSION,
+            trades=sum(len(part) for part in parts),
+            received_ns=received_ns,
+            started_ns=started_ns,
+            finished_ns=time.monotonic_ns(),
+        )
+        return encode(Kind.PARTIAL, head, partial)
+
+
+def columns_of(lease: Lease) -> list[Columns]:
+    """The trades first..last of a lease, record by record. InvalidInput when a record is not what the journal wrote."""
+    parts = []
+    for raw in lease.records:
+        record = decode_record(raw)
+        if record is None:
+            raise InvalidInput(f"expected an undamaged record, received {len(raw)} bytes that are none")
+        low, high = max(lease.first, record.first_seq), min(lease.last, record.last_seq)
+        parts.append(decode_frame(record.frame).slice(low - record.first_seq, high - record.first_seq + 1))
+    return parts

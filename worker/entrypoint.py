@@ -1,0 +1,40 @@
+"""Bootstrap of a worker: settings in, concrete parts put together, run until asked to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import signal
+
+from telemetry.backbone.endpoints import default_results
+from telemetry.backbone.links import WorkerLink
+from telemetry.environ import read_settings
+from telemetry.logs import begin_logs
+from telemetry.statistics import VERSION
+from telemetry.supervisor import watch_supervisor
+from telemetry.tasks import AsyncTaskManager
+from worker.app import Worker
+from worker.environment import WorkerSettings
+
+
+async def run(settings: WorkerSettings) -> None:
+    """Serve until SIGTERM, SIGINT or the end of the supervisor."""
+    loop = asyncio.get_running_loop()
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    watch_supervisor(loop, settings.supervisor_fd, stop.set)
+    name = f"{os.getpid()}-{secrets.token_hex(4)}"
+    results = settings.results or default_results(settings.data)
+    async with WorkerLink(results=results, worker=name, version=VERSION) as link, AsyncTaskManager() as tasks:
+        worker = Worker(link, name=name, generation=lambda: link.generation)
+        await tasks.start("analysis", worker.run)
+        await stop.wait()
+
+
+def main() -> None:
+    """The process: reads the environment, sets up logging and the event loop."""
+    settings = read_settings(WorkerSettings)
+    begin_logs("worker", settings)
+    asyncio.run(run(settings))
