@@ -22,7 +22,7 @@ from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
 from gateway.live import Live, View, Wanted
-from gateway.snapshot import Snapshot
+from gateway.snapshot import Snapshots
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
@@ -47,7 +47,6 @@ class Bounds:
 
     backlog_trades: int = 5_000_000
     dedupe_trades: int = 10_000_000
-    snapshot_seconds: float = 10.0
     lag_trades: int = 1_000_000  # /readyz: applied further behind durable than this is "not able to do its work"
 
 
@@ -59,7 +58,7 @@ class Gateway:
         *,
         backbone: Backbone,
         state: Aggregator,
-        snapshot: Snapshot,
+        snapshots: Snapshots,
         keys: KeyIndex,
         requests: RequestIndex,
         intake: Intake,
@@ -74,7 +73,7 @@ class Gateway:
         self.dropped: dict[str, int] = {}
         self.durable_at_start = backbone.status().durable_seq
         self.draining = False
-        self._snapshot, self._keys, self._requests = snapshot, keys, requests
+        self._snapshots, self._keys, self._requests = snapshots, keys, requests
         self._indexed = False
         self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
         self._waiter_number = 0
@@ -83,18 +82,18 @@ class Gateway:
 
     async def start(self, tasks: AsyncTaskManager) -> None:
         """Restore, then start everything that runs. Start, restart and late join of workers are this one way."""
-        reason = self._snapshot.load(self.state, newest=self.durable_at_start)
+        reason = self._snapshots.load(newest=self.durable_at_start)
         logger.info("snapshot", restored=reason is None, reason=reason, applied=self.state.applied)
         await tasks.start("index", self._index)
         await tasks.start("commits", self._commits, stop=self.intake.close)
         await self.backbone.start(epoch=self.state.epoch, applied=self.state.applied)
         await tasks.start("pump", self._pump)
-        await tasks.start("snapshots", self._snapshots)
+        await tasks.start("snapshots", self._snapshots.run)
         await tasks.start("ticks", self._ticks)
 
     async def finish(self) -> None:
         """The last snapshot, after all tasks have ended."""
-        await asyncio.to_thread(self._snapshot.write, self._snapshot.prepare(self.state))
+        await asyncio.to_thread(self._snapshots.last)
 
     async def _commits(self, ready: Ready) -> None:
         ready()
@@ -134,6 +133,7 @@ class Gateway:
         ready()
         while True:
             results = await self.backbone.results()
+            await self._snapshots.room()
             arrived_ns = self.clocks.monotonic_ns()
             before = self.state.applied
             for result in results:
@@ -178,16 +178,6 @@ class Gateway:
         except TimeoutError:
             return False
         return True
-
-    async def _snapshots(self, ready: Ready) -> None:
-        ready()
-        while True:
-            await asyncio.sleep(self.bounds.snapshot_seconds)
-            prepared = self._snapshot.prepare(self.state)
-            try:
-                await asyncio.to_thread(self._snapshot.write, prepared)
-            except Exception as error:  # a full disk must not end the gateway: the journal is the truth
-                logger.error("snapshot", error=repr(error))
 
     async def _ticks(self, ready: Ready) -> None:
         """Serve subscriptions when their interval is over: at once after a change, and as time goes by (windows)."""

@@ -5,9 +5,12 @@ the next level's length) before which that level holds nothing any more: a late 
 held for its time. Folding happens only where the aggregator asks for it, at fixed sequence numbers, so that what is
 held is a function of the journal alone and not of how deliveries were cut.
 
-Rows live in one matrix reserved for the cap (memory is only used when touched). The index is a sorted array of keys,
-(instrument, level, start) packed into 63 bits, plus a small dict of recent ones: 16 bytes an atom, and the atoms of
-an instrument in a time range are a slice.
+Rows live in one matrix reserved for the cap and for what comes between two folds (memory is only used when touched).
+The index is a sorted array of keys, (instrument, level, start) packed into 63 bits, plus a small dict of recent ones:
+16 bytes an atom, and the atoms of an instrument in a time range are a slice.
+
+A snapshot freezes the pages that changed since the last one; a frozen page is copied when it is written to before the
+snapshot has taken it, so that what is taken is the state of one instant and merging goes on meanwhile.
 """
 
 from __future__ import annotations
@@ -20,6 +23,8 @@ from telemetry.rows import INSTRUMENT, LEVEL, START, WIDTH, Rows
 
 LEVELS = (1, 60, 3600, 86400)
 PAGE = 1024  # rows; the unit in which the snapshot writes what changed
+BETWEEN_FOLDS = 1 << 17  # rows beyond the cap: twice the largest stride, because folding inserts before it frees
+_STEP = 1 << 15  # rows folded at a time
 _RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
 _EPOCH_OFFSET = 1 << 34  # makes starts before 1970 positive: int64 nanoseconds reach back to 1677
 _LEVEL_SHIFT, _INSTRUMENT_SHIFT = 35, 37
@@ -42,10 +47,13 @@ class AtomTable:
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self.rows: Rows = np.zeros((cap + PAGE, WIDTH), np.int64)
+        self.rows: Rows = np.zeros((cap + BETWEEN_FOLDS, WIDTH), np.int64)
         self.used = 0
+        self.saved: dict[int, bytes] = {}  # frozen pages that were written to since
         self.frontier = [_NEVER] * (len(LEVELS) - 1)
-        self.dirty = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
+        self._dirty = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
+        self._frozen = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
+        self._frozen_rows = 0
         self._free: list[int] = []
         self._keys = np.empty(0, np.int64)
         self._at = np.empty(0, np.int64)
@@ -69,8 +77,7 @@ class AtomTable:
         known = at >= 0
         if known.any():
             where = at[known]
-            self.rows[where] = layout.merge(self.rows[where], rows[known])
-            self.dirty[where // PAGE] = True
+            self.replace(where, layout.merge(self.rows[where], rows[known]))
         if not known.all():
             self._insert(keys[~known], rows[~known])
 
@@ -106,8 +113,7 @@ class AtomTable:
         if self.used > len(self.rows):
             self._grow()
         at = np.array([*reused, *fresh], np.int64)
-        self.rows[at] = rows
-        self.dirty[at // PAGE] = True
+        self.replace(at, rows)
         self._recent.update(zip(keys.tolist(), at.tolist(), strict=True))
         if len(self._recent) > _RECENT:
             self._settle()
@@ -117,9 +123,8 @@ class AtomTable:
         grown = np.zeros((max(self.used, len(self.rows) * 5 // 4), WIDTH), np.int64)
         grown[: len(self.rows)] = self.rows
         self.rows = grown
-        dirty = np.zeros(len(grown) // PAGE + 1, np.bool_)
-        dirty[: len(self.dirty)] = self.dirty
-        self.dirty = dirty
+        self._dirty = np.concatenate((self._dirty, np.zeros(len(grown) // PAGE + 1 - len(self._dirty), np.bool_)))
+        self._frozen = np.concatenate((self._frozen, np.zeros(len(self._dirty) - len(self._frozen), np.bool_)))
 
     def _settle(self) -> None:
         """Move the recent keys into the sorted array."""
@@ -153,18 +158,49 @@ class AtomTable:
         return self._at[np.isin(self._keys >> _INSTRUMENT_SHIFT, instruments)]
 
     def replace(self, at: Ints, rows: Rows) -> None:
-        """Put rows with the same keys in place of those at `at`."""
+        """Put rows in place of those at `at`."""
+        self._will_write(at)
         self.rows[at] = rows
-        self.dirty[at // PAGE] = True
+
+    def _will_write(self, at: Ints) -> None:
+        pages = np.flatnonzero(np.bincount(at // PAGE))
+        self._dirty[pages] = True
+        for page in pages[self._frozen[pages]].tolist():
+            self.saved[page] = self._page(page)
+            self._frozen[page] = False
+
+    def _page(self, page: int) -> bytes:
+        return self.rows[page * PAGE : min((page + 1) * PAGE, self._frozen_rows)].tobytes()
+
+    def freeze(self, everything: bool) -> int:
+        """Begin a snapshot of the pages that changed since the last one, or of all; returns the rows in use."""
+        self._frozen_rows = self.used
+        pages = -(-self.used // PAGE)
+        self._frozen[:pages] = True if everything else self._dirty[:pages]
+        self._dirty[:] = False
+        return self.used
+
+    def take_frozen(self, count: int) -> list[tuple[int, bytes]]:
+        """Up to `count` frozen pages as they were, empty when there are no more."""
+        taken = [(page, self.saved.pop(page)) for page in list(self.saved)[:count]]
+        for page in np.flatnonzero(self._frozen)[: count - len(taken)].tolist():
+            taken.append((page, self._page(page)))
+            self._frozen[page] = False
+        return taken
+
+    def give_up_frozen(self) -> None:
+        """A snapshot failed: what it should have written is to be written by the next one."""
+        self._frozen[:] = False
+        self.saved.clear()
 
     def remove(self, at: Ints) -> Rows:
         """Take rows out of the table; returns what they held."""
         self._settle()
         taken = self.rows[at]
+        self._will_write(at)
         keep = ~np.isin(self._at, at)
         self._keys, self._at = self._keys[keep], self._at[keep]
         self.rows[at, INSTRUMENT] = -1
-        self.dirty[at // PAGE] = True
         self._free += at.tolist()
         return taken
 
@@ -191,9 +227,12 @@ class AtomTable:
             return
         instrument = self._keys[candidate] >> _INSTRUMENT_SHIFT
         unit = start[candidate] // coarse
-        groups, sizes = np.unique(np.stack((unit, instrument)), axis=1, return_counts=True)
-        units, first = np.unique(groups[0], return_index=True)
-        freed = np.cumsum(np.add.reduceat(sizes - 1, first))
+        order = np.lexsort((instrument, unit))
+        unit, instrument = unit[order], instrument[order]
+        later_of_group = np.zeros(len(unit), np.int64)  # each of these is freed by folding its unit
+        later_of_group[1:] = (unit[1:] == unit[:-1]) & (instrument[1:] == instrument[:-1])
+        units, first = np.unique(unit, return_index=True)
+        freed = np.cumsum(np.add.reduceat(later_of_group, first))
         last = min(int(np.searchsorted(freed, excess)), len(units) - 1)
         self._raise_frontier(level, int(units[last] + 1) * coarse)
 
@@ -203,8 +242,9 @@ class AtomTable:
             self.frontier[finer] = max(self.frontier[finer], frontier)
         held = (self._keys >> _LEVEL_SHIFT) & 3
         start = (self._keys & ((1 << _LEVEL_SHIFT) - 1)) - _EPOCH_OFFSET
-        rows = self.remove(self._at[(held <= level) & (start < frontier)])
-        self.merge(rows)
+        at = self._at[(held <= level) & (start < frontier)]
+        for begin in range(0, len(at), _STEP):  # in steps, because the rows are copied
+            self.merge(self.remove(at[begin : begin + _STEP]))
 
     def load(self, rows: Rows, frontier: list[int]) -> None:
         """Restore from a snapshot: `rows` as they stood, free ones marked by instrument -1."""
@@ -219,4 +259,4 @@ class AtomTable:
         self._keys, self._at = keys[order], at[order]
         self._recent.clear()
         self._free = np.flatnonzero(rows[:, INSTRUMENT] < 0).tolist()
-        self.dirty[:] = False
+        self._dirty[:] = False

@@ -22,8 +22,9 @@ import numpy.typing as npt
 U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 
-_FIRST_SLOTS = 1 << 12
+_FIRST_SLOTS = 1 << 14
 _FULL = 0.55  # share of slots in use at which a new table is begun
+_CROWDED = 0.75  # never more than this: a search would take too many steps
 _FRESH = 0.4  # at most so many are in use when it is finished
 _BACKFILL = 8  # old entries that go to the new table with each new one
 _BACKFILL_MIN = 2048  # fewer are not worth a call
@@ -165,6 +166,7 @@ class Ring:
         given = [column[start:] for column in (low, high, seq, *values)]
         if not len(given[0]):
             return
+        self._make_room(len(given[0]))
         places = (self.written + np.arange(len(given[0]))) % self.capacity
         for column, value in zip(self._all, given, strict=True):
             column[places] = value
@@ -176,6 +178,8 @@ class Ring:
         self._tend(len(places))
 
     def insert_one(self, low: int, high: int, seq: int, *values: int) -> None:
+        if self._slots.used + 1 > _CROWDED * self._slots.count:
+            self._make_room(1)
         place = self.written % self.capacity
         for view, value in zip(self._views, (low, high, seq, *values), strict=True):
             view[place] = value
@@ -198,10 +202,24 @@ class Ring:
                 self._warm(self._cold)
         elif self._slots.used > _FULL * self._slots.count:
             live = min(self.written, self.capacity)
-            count = _FIRST_SLOTS
-            while (1 + 1 / _BACKFILL) * live > _FRESH * count:
-                count *= 2
-            self._cold, self._owed = Slots(count, self.capacity), 0
+            self._cold, self._owed = self._table_for(live + live // _BACKFILL), 0
+
+    def _table_for(self, entries: int) -> Slots:
+        count = _FIRST_SLOTS
+        while entries > _FRESH * count:
+            count *= 2
+        return Slots(count, self.capacity)
+
+    def _make_room(self, added: int) -> None:
+        """Before so many entries that the step by step way would come too late (large ones into a small table)."""
+        tables = [table for table in (self._slots, self._next) if table is not None]
+        if all(table.used + added <= _CROWDED * table.count for table in tables):
+            return
+        live = min(self.written, self.capacity)
+        slots = self._table_for(live + added)
+        places = np.arange(self.written - live, self.written) % self.capacity
+        slots.put(self.low[places], self.high[places], places)
+        self._slots, self._cold, self._next = slots, None, None
 
     def _warm(self, slots: Slots) -> None:
         if slots.warm(self._owed * _WARM_SLOTS):

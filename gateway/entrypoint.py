@@ -26,7 +26,7 @@ from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
 from gateway.metrics import new_registry
 from gateway.routes import new_app
-from gateway.snapshot import Snapshot
+from gateway.snapshot import Snapshot, Snapshots
 from gateway.stream import Stream
 from telemetry.backbone.embedded import Embedded
 from telemetry.backbone.endpoints import default_results
@@ -83,11 +83,11 @@ async def run(settings: GatewaySettings) -> None:
 def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str) -> Gateway:
     """The business logic with its parts."""
     keys, requests = KeyIndex(settings.dedupe_trades), RequestIndex(settings.dedupe_trades)
-    latency = Latency()
+    latency, snapshot = Latency(), Snapshot(settings.data / "snapshot.db", journal_id)
     return Gateway(
         backbone=backbone,
         state=state,
-        snapshot=Snapshot(settings.data / "snapshot.db", journal_id),
+        snapshots=Snapshots(snapshot, state, seconds=settings.snapshot_seconds),
         keys=keys,
         requests=requests,
         intake=Intake(backbone, keys, requests, latency, limit=settings.intake_trades),
@@ -95,7 +95,6 @@ def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator
         bounds=Bounds(
             backlog_trades=settings.backlog_trades,
             dedupe_trades=settings.dedupe_trades,
-            snapshot_seconds=settings.snapshot_seconds,
         ),
         clocks=Clocks(),
     )
@@ -128,6 +127,7 @@ class _Server(uvicorn.Server):
                 ws="websockets-sansio",
                 ws_per_message_deflate=False,
                 ws_max_size=1 << 20,
+                proxy_headers=False,
                 lifespan="off",
                 access_log=False,
                 log_config=None,

@@ -12,9 +12,8 @@ they are parsed.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from struct import Struct
 
 import numpy as np
@@ -141,7 +140,7 @@ class Intake:
         for entry in group.entries.values():
             self._remember(entry, committed)
         self.multipliers |= group.multipliers
-        self._latency.committed(committed.last_seq, group.received_ns, time.monotonic_ns())
+        self._latency.committed(committed.last_seq, group.received_ns, committed.at_ns)
         group.committed = committed
         group.done.set()
 
@@ -230,24 +229,21 @@ class Intake:
     def _new_multipliers(self, batch: Batch) -> Multipliers:
         """The multipliers that this batch brings; 422 when one contradicts what is known of its (venue, symbol)."""
         new: Multipliers = {}
-        for index, instrument in _instruments(batch):
+        instruments: Sequence[Trade] | Sequence[Instrument] = batch.trades or ()
+        if batch.columns is not None:
+            instruments = batch.columns.instruments
+        for position, instrument in enumerate(instruments):
             key = instrument.venue, instrument.symbol
             value = instrument.multiplier, instrument.multiplier_scale
             known = self.multipliers.get(key) or self._waiting_multiplier(key) or new.setdefault(key, value)
             if known != value:
+                columns = batch.columns
+                index = position if columns is None else int(np.argmax(columns.instrument == position))
                 raise _other_multiplier(index, known, value)
         return new
 
     def _waiting_multiplier(self, key: tuple[str, str]) -> tuple[int, int] | None:
         return next((group.multipliers[key] for group in self._groups if key in group.multipliers), None)
-
-
-def _instruments(batch: Batch) -> Iterator[tuple[int, Trade | Instrument]]:
-    if batch.columns is None:
-        yield from enumerate(batch.trades or ())
-        return
-    for code, instrument in enumerate(batch.columns.instruments):
-        yield int(np.argmax(batch.columns.instrument == code)), instrument
 
 
 def _digests(pairs: NDArray[np.uint64]) -> list[bytes]:

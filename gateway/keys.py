@@ -71,7 +71,7 @@ class KeyIndex:
             keys = record.keys
             self.insert(keys["digest"], keys["fingerprint"], record.first_seq + keys["row"].astype(np.int64))
         elif record.key_count:
-            for (low, high), fingerprint, row, _ in record.keys.tolist():
+            for low, high, fingerprint, row in record.key_rows():
                 self._ring.insert_one(low, high, record.first_seq + row, fingerprint)
         self.advance(record.last_seq)
 
@@ -119,9 +119,9 @@ class RequestIndex:
 
     def load(self, record: Record) -> None:
         """Take up the requests of a committed record, in journal order."""
-        if record.request_count:
-            for (low, high), fingerprint, accepted, duplicates, first_row, rows, _, _ in record.requests.tolist():
-                first_seq = record.first_seq + first_row if rows else 0
-                answer = RequestAnswer(tuple(fingerprint), accepted, duplicates, first_seq)
-                self.insert(low, high, answer, record.last_seq)
+        for low, high, body_low, body_high, accepted, duplicates, first_row, rows, _ in record.request_rows():
+            first_seq = record.first_seq + first_row if rows else 0
+            self.insert(
+                low, high, RequestAnswer((body_low, body_high), accepted, duplicates, first_seq), record.last_seq
+            )
         self.advance(record.last_seq)

@@ -132,7 +132,8 @@ def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Re
         """As of which trade the figures are true, and what is on disk."""
         status = gateway.backbone.status()
         lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
-        return answer(gateway.freshness() | lag)
+        journal = {"journal": status.journal.journal_id.hex() if status.journal is not None else None}
+        return answer(gateway.freshness() | lag | journal)
 
     @app.get("/healthz", tags=["operations"])
     async def healthz() -> Response:

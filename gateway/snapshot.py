@@ -4,12 +4,13 @@ Derived from the journal and never more than a shorter way to it: a snapshot tha
 version of the statistics, that is ahead of the journal, or that cannot be read, is discarded and rebuilt.
 
 Written incrementally: atoms go by pages of rows, and only pages that changed since the last write are written, all in
-one transaction. What is written is copied first (`Snapshot.prepare`, on the event loop, between two merges); the
-writing itself (`write`) may run in a thread.
+one transaction. `begin` fixes the instant, on the event loop between two merges; pages are then taken a few at a time
+(`take`, on the loop) and written (`write`, in a thread), while merging goes on: see atoms.py.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from contextlib import closing
@@ -17,12 +18,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import structlog
 
 from gateway.aggregator import Aggregator
-from gateway.atoms import PAGE
 from telemetry.partial import Watermark, atom_from_texts, atom_to_texts
 from telemetry.rows import WIDTH
 from telemetry.statistics import VERSION
+from telemetry.tasks import Ready
 from telemetry.trade import Instrument
 
 LAYOUT = "1"
@@ -30,7 +32,10 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows BLOB);
 """
-Prepared = tuple[dict[str, Any], list[tuple[int, bytes]]]
+BATCH = 8  # pages, 2.5 MB: copied in under a millisecond
+COPIED = 100  # pages, 32 MB: what merging may copy before it waits for the snapshot
+
+logger = structlog.get_logger("snapshot")
 
 
 class Snapshot:
@@ -39,6 +44,7 @@ class Snapshot:
     def __init__(self, path: Path, journal_id: str) -> None:
         self.path = path
         self._identity = f"{journal_id} {VERSION} {LAYOUT}"
+        self._database: sqlite3.Connection | None = None
         self._complete = False  # the file holds every page; until then all pages are written
 
     def load(self, state: Aggregator, *, newest: int) -> str | None:
@@ -49,7 +55,8 @@ class Snapshot:
         if not self.path.exists():
             return "there is none"
         try:
-            with closing(sqlite3.connect(self.path)) as database:
+            with closing(sqlite3.connect(self.path, isolation_level=None)) as database:
+                database.execute("BEGIN")  # both of one instant, also while another process writes
                 saved = dict(database.execute("SELECT name, value FROM state"))
                 pages = [row[0] for row in database.execute("SELECT rows FROM pages ORDER BY number")]
         except sqlite3.Error as error:
@@ -62,31 +69,95 @@ class Snapshot:
         self._complete = True
         return None
 
-    def prepare(self, state: Aggregator) -> Prepared:
-        """A copy of what has to be written."""
-        table = state.atoms
-        last = -(-table.used // PAGE)
-        numbers = np.flatnonzero(table.dirty[:last]) if self._complete else np.arange(last)
-        pages = [(int(n), table.rows[n * PAGE : min((n + 1) * PAGE, table.used)].tobytes()) for n in numbers]
-        table.dirty[:] = False
-        return _state(state) | {"identity": self._identity}, pages
+    def begin(self, state: Aggregator) -> dict[str, Any]:
+        """Fix the instant: freeze the pages to be written, copy the rest. What it returns is for `open`."""
+        state.atoms.freeze(everything=not self._complete)
+        return _state(state) | {"identity": self._identity}
 
-    def write(self, prepared: Prepared) -> None:
-        """Write it in one transaction. Raises sqlite3.Error or OSError, then the next one is written whole."""
+    def open(self, head: dict[str, Any]) -> None:
+        """Begin the transaction (in a thread). Raises sqlite3.Error or OSError, as `write` and `commit` do."""
         fresh, self._complete = not self._complete, False
         if fresh:
             for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"):
                 (self.path.parent / name).unlink(missing_ok=True)
-        values, pages = prepared
-        with closing(sqlite3.connect(self.path, isolation_level=None)) as database:
-            database.execute("PRAGMA journal_mode=WAL")
-            database.execute("PRAGMA synchronous=NORMAL")
-            database.executescript(_SCHEMA)
-            database.execute("BEGIN")
-            database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
-            database.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?)", pages)
-            database.execute("COMMIT")
+        self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        self._database.execute("PRAGMA journal_mode=WAL")
+        self._database.execute("PRAGMA synchronous=NORMAL")
+        self._database.executescript(_SCHEMA)
+        self._database.execute("BEGIN")
+        self._database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", head.items())
+
+    def write(self, pages: list[tuple[int, bytes]]) -> None:
+        """Write some pages (in a thread)."""
+        assert self._database is not None
+        self._database.executemany("INSERT OR REPLACE INTO pages VALUES (?, ?)", pages)
+
+    def commit(self) -> None:
+        """End the transaction (in a thread): from now on this is the snapshot."""
+        assert self._database is not None
+        self._database.execute("COMMIT")
         self._complete = True
+
+    def close(self, state: Aggregator) -> None:
+        """End the snapshot, successful or not; one that is not leaves the one before, and the next is written whole."""
+        if self._database is not None:
+            self._database.close()
+            self._database = None
+        if not self._complete:
+            state.atoms.give_up_frozen()
+
+    def save(self, state: Aggregator) -> None:
+        """All of it at once, when nothing is merged meanwhile."""
+        try:
+            self.open(self.begin(state))
+            while pages := state.atoms.take_frozen(BATCH):
+                self.write(pages)
+            self.commit()
+        finally:
+            self.close(state)
+
+
+class Snapshots:
+    """Takes a snapshot every so many seconds while merging goes on, and the last one at the end."""
+
+    def __init__(self, snapshot: Snapshot, state: Aggregator, *, seconds: float) -> None:
+        self._snapshot, self._state, self._seconds = snapshot, state, seconds
+        self._progress = asyncio.Event()
+
+    def load(self, *, newest: int) -> str | None:
+        """As Snapshot.load."""
+        return self._snapshot.load(self._state, newest=newest)
+
+    async def run(self, ready: Ready) -> None:
+        """A full disk does not end the gateway: the journal is the truth, and the next snapshot is written whole."""
+        ready()
+        while True:
+            await asyncio.sleep(self._seconds)
+            try:
+                await self._save()
+            except (OSError, sqlite3.Error) as error:
+                logger.error("snapshot", error=repr(error))
+            finally:
+                self._snapshot.close(self._state)
+                self._progress.set()
+
+    async def room(self) -> None:
+        """Merging waits here while a snapshot is behind with the pages that merging had to copy for it."""
+        while len(self._state.atoms.saved) > COPIED:
+            self._progress.clear()
+            await self._progress.wait()
+
+    def last(self) -> None:
+        """The snapshot of the end, when nothing is merged any more."""
+        self._snapshot.save(self._state)
+
+    async def _save(self) -> None:
+        head = self._snapshot.begin(self._state)
+        await asyncio.to_thread(self._snapshot.open, head)
+        while pages := self._state.atoms.take_frozen(BATCH):
+            await asyncio.to_thread(self._snapshot.write, pages)
+            self._progress.set()
+        await asyncio.to_thread(self._snapshot.commit)
 
 
 def _state(state: Aggregator) -> dict[str, Any]:

@@ -8,6 +8,7 @@ so as many of these as fields were set means that none was set twice. (A string 
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any, Literal
 
@@ -37,8 +38,6 @@ _SIDE_CODES: dict[Any, int] = {None: 0, msgspec.UNSET: 0, **{side: code for code
 ALL_NAMES = frozenset(RULES)
 _KNOWN_KINDS = {*KINDS, None, msgspec.UNSET}
 _NAME = re.compile(rb'"([a-z_]+)"[ \t\r\n]*:')
-_MAX_SHAPES = 256
-_decoders: dict[tuple[Media, frozenset[str]], msgspec.json.Decoder[Any]] = {}
 _BLANKS = b" \t\r\n"
 
 
@@ -72,17 +71,13 @@ def _decode(body: bytes, media: Media, names: frozenset[str]) -> list[Any]:
         raise Doubt(str(error)) from error
 
 
+@lru_cache(maxsize=256)
 def _decoder(media: Media, names: frozenset[str]) -> msgspec.json.Decoder[Any]:
     """Of trades that have exactly these fields; of trades with any fields when `names` is all of them."""
-    decoder = _decoders.get((media, names))
-    if decoder is None:
-        if len(_decoders) >= _MAX_SHAPES:
-            _decoders.clear()
-        ordered = (*REQUIRED, *sorted(names - {*REQUIRED}))
-        fields = [_field(name, names == ALL_NAMES and name not in REQUIRED) for name in ordered]
-        row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
-        decoder = _decoders[media, names] = msgspec.json.Decoder(row if media == "lines" else list[row])
-    return decoder
+    ordered = (*REQUIRED, *sorted(names - {*REQUIRED}))
+    fields = [_field(name, names == ALL_NAMES and name not in REQUIRED) for name in ordered]
+    row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
+    return msgspec.json.Decoder(row if media == "lines" else list[row])
 
 
 def _field(name: str, optional: bool) -> Any:
@@ -135,10 +130,13 @@ class _Reading:
                 self._literals[name] = literals
         elif missing < len(values):
             self._texts[name] = values
+            if name == "tags":
+                self._set += sum(len(tags) for tags in values if tags)
         self._set += len(values) - missing
 
     def columns(self, received_at: int) -> tuple[Columns, Array]:
         """The columns and which trades have a timestamp."""
+        _require(self._set == _count_names(self._body), "a name that comes twice")
         count = self._count
         prices, scales = decimals(self._numbers)
         _require((prices[count:] > 0).all() and (scales != NO_DECIMAL).all(), "a price or quantity")
@@ -150,7 +148,6 @@ class _Reading:
         optional = {name: Text.of(values) for name, values in texts.items()} | self._integers()
         timestamps = self._times("timestamp")
         given = timestamps != ABSENT
-        _require(self._set == _count_names(self._body), "a name that comes twice")
         return (
             Columns(
                 instruments,
@@ -185,7 +182,6 @@ class _Reading:
 
     def _tags(self) -> list[str]:
         values = self._texts["tags"]
-        self._set += sum(len(tags) for tags in values if tags)
         return [_ruled("tags", tags) if tags else "" for tags in values]
 
     def _sides(self) -> Array:

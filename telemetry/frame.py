@@ -159,7 +159,7 @@ def unpack(buffer: Buffer) -> Unpacked:
     side, scales = small[:count], small[count:]
     instruments = _unpack_table(reader.take(U8, table_bytes).tobytes())
     reader.align()
-    if count and not (instrument.max() < len(instruments) and side.max() < len(SIDES) and scales.max() <= MAX_SCALE):
+    if count and not (_most(instrument) < len(instruments) and _most(side) < len(SIDES) and _most(scales) <= MAX_SCALE):
         raise InvalidInput("expected known instruments, sides and scales in the frame, received others")
     optional = {name: reader.optional(name, count) for bit, name in enumerate(OPTIONAL) if mask >> bit & 1}
     reader.finish()
@@ -175,6 +175,9 @@ def unpack(buffer: Buffer) -> Unpacked:
         received_at,
         optional,
     )
+
+
+_most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
 def _unpack_table(packed: bytes) -> tuple[Instrument, ...]:
@@ -193,9 +196,7 @@ class _Reader:
     def __init__(self, view: memoryview) -> None:
         self._view = view
         self._bytes: Array = np.frombuffer(view, U8)
-        if (
-            self._bytes.ctypes.data % 8
-        ):  # a view into some larger message: read in place only where the machine likes it
+        if not self._bytes[:8].view(I64).flags.aligned:  # a view into a larger message; else it is read in place
             self._bytes = self._bytes.copy()
             self._bytes.flags.writeable = False
         self._at = _HEAD.size

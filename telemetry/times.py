@@ -6,7 +6,7 @@ The range of int64 is 1677-09-21 to 2262-04-11. Its lowest value is not an insta
 from __future__ import annotations
 
 import re
-from datetime import date
+from datetime import date, datetime
 
 ABSENT = -(2**63)
 LATEST = 2**63 - 1
@@ -14,9 +14,10 @@ SMALLEST_INTEGER = 10**17  # 1973; smaller integers are seconds, milliseconds or
 EXPECTED = "RFC 3339 with an offset (2026-11-22T13:00:00.123456789Z) or an integer of nanoseconds since 1970"
 
 _SECOND = 1_000_000_000
-_EPOCH_DAY = date(1970, 1, 1).toordinal()
+_EPOCH = datetime(1970, 1, 1)  # UTC, without saying so, as the texts that it is compared with
+_EPOCH_DAY = _EPOCH.toordinal()
 _RFC3339 = re.compile(
-    r"([0-9]{4})-([0-9]{2})-([0-9]{2})[Tt ]([0-9]{2}):([0-9]{2}):([0-9]{2})(?:\.([0-9]+))?"
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}[Tt ][0-9]{2}:[0-9]{2}:([0-9]{2})(?:\.([0-9]+))?"
     r"([Zz]|[+-][0-9]{2}:[0-9]{2})?"
 ).fullmatch
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]*)").fullmatch
@@ -27,13 +28,17 @@ def parse_time(text: str) -> int:
     match = _RFC3339(text)
     if match is None:
         raise ValueError(f"expected {EXPECTED}")
-    year, month, day, hour, minute, second, fraction, zone = match.groups()
+    second, fraction, zone = match.groups()
     if zone is None:
         raise ValueError("expected an offset such as Z or +01:00 at the end; a time without one is refused")
     if second == "60":
         raise ValueError("expected seconds 00 to 59; leap seconds are refused")
-    seconds = second_of_day(int(hour), int(minute), int(second)) + day_number(int(year), int(month), int(day)) * 86_400
-    return in_range((seconds - offset_seconds(zone)) * _SECOND + _fraction_ns(fraction))
+    try:
+        since = datetime.fromisoformat(text[:19]) - _EPOCH
+    except ValueError as error:
+        raise ValueError(f"expected a day of the calendar and a time of day: {error}") from None
+    seconds = since.days * 86_400 + since.seconds - offset_seconds(zone)
+    return in_range(seconds * _SECOND + _fraction_ns(fraction))
 
 
 def parse_integer_time(text: str) -> int:
@@ -62,13 +67,6 @@ def day_number(year: int, month: int, day: int) -> int:
         return date(year, month, day).toordinal() - _EPOCH_DAY
     except ValueError as error:
         raise ValueError(f"expected a day of the calendar: {error}") from None
-
-
-def second_of_day(hour: int, minute: int, second: int) -> int:
-    """Seconds since midnight. Raises ValueError out of range."""
-    if hour > 23 or minute > 59 or second > 59:
-        raise ValueError("expected a time of day from 00:00:00 to 23:59:59")
-    return hour * 3600 + minute * 60 + second
 
 
 def offset_seconds(zone: str) -> int:

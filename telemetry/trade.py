@@ -98,7 +98,7 @@ class InvalidTrade(ValueError):
 
 def parse_trade(fields: Mapping[str, object], received_at: int) -> Trade:
     """The trade of these fields, received at `received_at` (ns UTC). Raises InvalidTrade with every bad field."""
-    values: dict[str, Any] = {}
+    values = _ABSENT_VALUES.copy()  # in the order of Trade
     errors: list[FieldError] = []
     for name, value in fields.items():
         rule = RULES.get(name)
@@ -106,7 +106,10 @@ def parse_trade(fields: Mapping[str, object], received_at: int) -> Trade:
             errors.append(FieldError(printable(name), "unknown field", printable(value)))
         elif value is not None:
             try:
-                values[name] = rule(value)
+                if name in _SCALES:
+                    values[name], values[_SCALES[name]] = rule(value)
+                else:
+                    values[name] = rule(value)
             except ValueError as error:
                 errors.append(FieldError(name, str(error), printable(value)))
     for name in REQUIRED:
@@ -115,44 +118,24 @@ def parse_trade(fields: Mapping[str, object], received_at: int) -> Trade:
             errors.append(FieldError(name, "expected a value, this field is required", received))
     if errors:
         raise InvalidTrade(errors)
-    return _build(values.get, received_at)
+    values.pop("action", None)
+    if not values["kind"]:
+        values["kind"] = "fill" if values["account"] or values["order_id"] else "print"
+    if values["timestamp"] == ABSENT:
+        values["timestamp"] = received_at
+    values["received_at"] = received_at
+    return Trade._make(values.values())
 
 
-def _build(get: Callable[..., Any], received_at: int) -> Trade:
-    account, order_id = get("account", ""), get("order_id", "")
-    multiplier, multiplier_scale = get("multiplier", (1, 0))
-    price, price_scale = get("price")
-    quantity, quantity_scale = get("quantity")
-    fee, fee_scale = get("fee", (0, NO_FEE))
-    return Trade(
-        get("venue", ""),
-        get("symbol"),
-        get("kind") or ("fill" if account or order_id else "print"),
-        get("currency", ""),
-        multiplier,
-        multiplier_scale,
-        get("side", 0),
-        price,
-        price_scale,
-        quantity,
-        quantity_scale,
-        get("timestamp", received_at),
-        received_at,
-        get("trade_id", ""),
-        get("ref_trade_id", ""),
-        account,
-        get("strategy", ""),
-        order_id,
-        get("liquidity", ""),
-        fee,
-        fee_scale,
-        get("fee_currency", ""),
-        get("source", ""),
-        get("source_seq", ABSENT),
-        get("sent_at", ABSENT),
-        get("order_sent_at", ABSENT),
-        get("tags", ""),
-    )
+_SCALES = {name: f"{name}_scale" for name in ("price", "quantity", "multiplier", "fee")}
+_ABSENT_VALUES: dict[str, Any] = {
+    **dict.fromkeys(Trade._fields, ""),
+    **dict.fromkeys(("side", "price", "price_scale", "quantity", "quantity_scale"), 0),
+    "multiplier": 1,
+    "multiplier_scale": 0,
+    "timestamp": ABSENT,
+    **Trade._field_defaults,
+}
 
 
 def printable(value: object) -> str:

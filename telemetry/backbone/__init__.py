@@ -46,11 +46,13 @@ class Group(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Committed:
-    """A group as the journal took it. `durable` is false only in fast mode, where the sync comes later."""
+    """A group as the journal took it at `at_ns` (monotonic). `durable` is false only in fast mode, where the sync comes
+    later."""
 
     first_seq: int
     last_seq: int
     durable: bool = True
+    at_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

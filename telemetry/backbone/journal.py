@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from time import perf_counter
+from time import monotonic_ns, perf_counter
 from types import TracebackType
 from typing import Any, Literal, Self
 
@@ -154,7 +154,7 @@ class Journal:
                 self._durable_seq, self._unsynced_since = last, None
             elif self._unsynced_since is None:
                 self._unsynced_since = perf_counter()
-            return Committed(first, last, durable)
+            return Committed(first, last, durable, monotonic_ns())
 
     def sync(self) -> None:
         """Bring everything accepted so far to disk (fast mode; in full mode there is nothing to do)."""

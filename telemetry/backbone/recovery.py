@@ -83,6 +83,7 @@ class Scan:
     empty: list[int] = field(default_factory=list)  # segments without a record, behind the active one
     unfinished: list[int] = field(default_factory=list)
     tails: list[Tail] = field(default_factory=list)
+    behind: tuple[Record, int, int] | None = None  # the first good record behind the first tail, its segment and offset
     unsynced_records: int = 0
     record_bytes: int = 0
 
@@ -208,8 +209,9 @@ def _refuse_damage(found: Scan, number: int, content: bytes, offset: int) -> Non
     for position, record in find_records(content, offset):
         if record.first_seq < hole.expected:
             continue  # no record of ours can lie here: text of a client that looks like one
+        found.behind = found.behind or (record, number, position)
         if record.synced_seq >= hole.expected or record.synced_seq == record.first_seq - 1:
-            raise Stop(_missing(found.directory, hole, record, number, position))
+            raise Stop(_missing(found.directory, hole, *found.behind))
         found.unsynced_records += 1
 
 

@@ -217,6 +217,7 @@ class Spare:
     def take(self) -> Segment:
         """The finished segment, which the caller now owns. OSError when there is no room for one: nothing is kept."""
         with self._lock:
+            assert self._number, "take() before want()"
             while not self._ready:
                 self._advance()
             assert self._file is not None

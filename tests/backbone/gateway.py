@@ -9,8 +9,8 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -138,9 +138,15 @@ class EmbeddedGateway(Pump):
         self._stack = AsyncExitStack()
         super().__init__(self.embedded, applied=applied, total=total)
 
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[None]:
+        """The journal's writer and the backbone, open but not started."""
+        with self._sockets:
+            async with self.writer, self.embedded:
+                yield
+
     async def __aenter__(self) -> Self:
-        await self._stack.enter_async_context(self.writer)
-        await self._stack.enter_async_context(self.embedded)
+        await self._stack.enter_async_context(self.open())
         return await super().__aenter__()
 
     async def __aexit__(
@@ -148,7 +154,6 @@ class EmbeddedGateway(Pump):
     ) -> None:
         await super().__aexit__(kind, error, trace)
         await self._stack.aclose()
-        self._sockets.cleanup()
 
     def worker(self, name: str, *options: str) -> WorkerProcess:
         return WorkerProcess(self.results, name, *options)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import random
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import NamedTuple, Self
+from typing import Self
 
 from telemetry.backbone.journal import Durability, Journal
 from telemetry.backbone.record import encode_record
@@ -16,7 +18,8 @@ HERE = Path("/nowhere")  # ForgetfulFiles holds one directory, whatever its name
 SEGMENT_BYTES = 24 << 10
 
 
-class Commit(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Commit:
     """One commit of a script."""
 
     count: int
@@ -75,10 +78,8 @@ class Offered:
             except TryAgain:
                 self.append(commit)
             if chance.random() < 0.3:
-                try:
+                with suppress(OSError):
                     self.journal.spare.step()
-                except OSError:
-                    pass
             if sync_every and number % sync_every == 0:
                 self.journal.sync()
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import errno
 import random
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -317,7 +318,7 @@ def test_fast_mode_recovery_writes_every_record_again_that_is_not_known_to_be_sy
     files = ForgetfulFiles()
     with Offered(files, "fast") as subject:
         for commit in commits(SEED + 6, 6):
-            subject.append(commit._replace(count=2))
+            subject.append(replace(commit, count=2))
         files.fault = lambda kind, name: OSError(errno.EIO, "injected", name) if kind == "sync" else None
         with pytest.raises(Stop):
             subject.journal.sync()

@@ -67,7 +67,9 @@ a_trade = st.builds(
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(a_trade, min_size=1, max_size=60), st.integers(0, 2**32))
-def test_the_state_is_the_same_for_every_split_and_order_and_repetition_of_delivery(some: list[Trade], seed: int) -> None:
+def test_the_state_is_the_same_for_every_split_and_order_and_repetition_of_delivery(
+    some: list[Trade], seed: int
+) -> None:
     whole = Aggregator(epoch=EPOCH)
     offer(whole, some, 1, len(some))
     rng = random.Random(seed)

@@ -35,8 +35,8 @@ def test_a_restored_state_answers_as_the_one_that_was_saved_and_goes_on_alike(tm
     for first in range(1, 2001, 50):
         offer(state, some, first, first + 49)
         if first % 500 == 1:
-            snapshot.write(snapshot.prepare(state))
-    snapshot.write(snapshot.prepare(state))
+            snapshot.save(state)
+    snapshot.save(state)
     restored = Aggregator(epoch=EPOCH, atoms=1000)
     assert Snapshot(tmp_path / "snapshot.db", "j1").load(restored, newest=2000) is None
     assert restored.wide.atoms
@@ -51,7 +51,7 @@ def test_a_snapshot_of_another_journal_or_ahead_of_it_is_discarded_with_the_reas
     state = Aggregator(epoch=EPOCH)
     offer(state, some_trades(10), 1, 10)
     snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
-    snapshot.write(snapshot.prepare(state))
+    snapshot.save(state)
     for journal_id, newest, reason in (("j2", 10, "belongs to"), ("j1", 9, "ahead of the journal")):
         empty = Aggregator(epoch=EPOCH)
         assert reason in (Snapshot(tmp_path / "snapshot.db", journal_id).load(empty, newest=newest) or "")
@@ -65,7 +65,7 @@ def test_an_unreadable_snapshot_is_discarded_and_written_anew(tmp_path: Path) ->
     snapshot = Snapshot(path, "j1")
     assert "cannot be read" in (snapshot.load(state, newest=10) or "")
     offer(state, some_trades(10), 1, 10)
-    snapshot.write(snapshot.prepare(state))
+    snapshot.save(state)
     restored = Aggregator(epoch=EPOCH)
     assert Snapshot(path, "j1").load(restored, newest=10) is None
     assert answer(restored) == answer(state)
@@ -76,10 +76,38 @@ def test_only_pages_that_changed_are_written(tmp_path: Path) -> None:
     state = Aggregator(epoch=EPOCH)
     offer(state, some, 1, 4999)
     snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
-    snapshot.write(snapshot.prepare(state))
+    snapshot.save(state)
     offer(state, some, 5000, 5000)
-    prepared = snapshot.prepare(state)
-    assert len(prepared[1]) == 1
-    snapshot.write(prepared)
+    head = snapshot.begin(state)
+    snapshot.open(head)
+    pages = state.atoms.take_frozen(100)
+    assert len(pages) == 1
+    snapshot.write(pages)
+    snapshot.commit()
+    snapshot.close(state)
     with closing(sqlite3.connect(tmp_path / "snapshot.db")) as database:
         assert database.execute("SELECT count(*) FROM pages").fetchone() == (5,)
+
+
+def test_what_is_merged_while_a_snapshot_is_written_is_not_in_it(tmp_path: Path) -> None:
+    some = some_trades(4000, seed=5)
+    state, at_begin = Aggregator(epoch=EPOCH, atoms=1000), Aggregator(epoch=EPOCH, atoms=1000)
+    for first in range(1, 2001, 50):
+        offer(state, some, first, first + 49)
+        offer(at_begin, some, first, first + 49)
+    snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
+    snapshot.open(snapshot.begin(state))
+    for first in range(2001, 4001, 50):
+        offer(state, some, first, first + 49)
+        snapshot.write(state.atoms.take_frozen(1))
+    while pages := state.atoms.take_frozen(8):
+        snapshot.write(pages)
+    snapshot.commit()
+    snapshot.close(state)
+    restored = Aggregator(epoch=EPOCH, atoms=1000)
+    assert Snapshot(tmp_path / "snapshot.db", "j1").load(restored, newest=4000) is None
+    assert answer(restored) == answer(at_begin)
+    snapshot.save(state)
+    later = Aggregator(epoch=EPOCH, atoms=1000)
+    assert Snapshot(tmp_path / "snapshot.db", "j1").load(later, newest=4000) is None
+    assert answer(later) == answer(state)

@@ -26,7 +26,25 @@ def same(one: Columns, other: Columns) -> bool:
 
 def a_frame() -> bytes:
     rows = [
-        Trade("v", symbol, "print", "", 1, 0, 1, 5, 0, 7, 1, NOW, NOW, trade_id=f"é{symbol}", fee=1, fee_scale=2, source_seq=4)
+        Trade(
+            "v",
+            symbol,
+            "print",
+            "",
+            1,
+            0,
+            1,
+            5,
+            0,
+            7,
+            1,
+            NOW,
+            NOW,
+            trade_id=f"é{symbol}",
+            fee=1,
+            fee_scale=2,
+            source_seq=4,
+        )
         for symbol in ("A", "B", "A")
     ]
     return encode_frame(from_trades(rows))
@@ -70,7 +88,7 @@ def test_a_frame_followed_by_padding_is_read_to_its_own_end() -> None:
 
 def test_a_frame_is_read_in_place_and_cannot_be_written() -> None:
     buffer = np.frombuffer(a_frame() + bytes(64), np.uint8)
-    columns = decode_frame(memoryview(buffer))
+    columns = decode_frame(buffer.data)
     assert np.shares_memory(columns.price, buffer)
     assert not columns.price.flags.writeable
     assert not columns.side.flags.writeable

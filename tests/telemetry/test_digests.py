@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,28 +15,32 @@ from tests.telemetry.bodies import NOW, trades
 
 PLAIN = Trade("v", "A", "print", "", 1, 0, 1, 5, 0, 7, 1, NOW, NOW, trade_id="1")
 KEY_FIELDS = ("venue", "symbol", "kind", "account", "order_id", "trade_id")
-OTHERS = {
+OTHERS: dict[str, Any] = {
     **dict.fromkeys(("currency", "ref_trade_id", "strategy", "liquidity", "fee_currency", "source", "tags"), "x"),
     **dict.fromkeys(("multiplier", "price", "quantity", "fee", "timestamp", "source_seq", "order_sent_at"), 77),
     **dict.fromkeys(("multiplier_scale", "side", "price_scale", "quantity_scale", "fee_scale"), 2),
 }
 
 
+def changed(fields: dict[str, Any]) -> Trade:
+    return PLAIN._replace(**fields)
+
+
 def test_the_key_is_made_of_six_fields_and_no_others() -> None:
     for field in KEY_FIELDS:
-        assert key_digest(PLAIN._replace(**{field: "other"})) != key_digest(PLAIN)
+        assert key_digest(changed({field: "other"})) != key_digest(PLAIN)
     for field, value in OTHERS.items():
-        assert key_digest(PLAIN._replace(**{field: value})) == key_digest(PLAIN)
+        assert key_digest(changed({field: value})) == key_digest(PLAIN)
 
 
 def test_every_payload_field_changes_the_fingerprint_and_the_clocks_do_not() -> None:
     assert {*KEY_FIELDS, *OTHERS, "sent_at", "received_at"} == {*Trade._fields}
-    changed = [PLAIN._replace(**{field: "other"}) for field in KEY_FIELDS]
-    changed += [PLAIN._replace(**{field: value}) for field, value in OTHERS.items()]
-    prints = {fingerprint(trade, True) for trade in (PLAIN, *changed)}
-    assert len(prints) == 1 + len(changed)
+    others = [changed({field: "other"}) for field in KEY_FIELDS]
+    others += [changed({field: value}) for field, value in OTHERS.items()]
+    prints = {fingerprint(trade, True) for trade in (PLAIN, *others)}
+    assert len(prints) == 1 + len(others)
     for field in ("sent_at", "received_at"):
-        assert fingerprint(PLAIN._replace(**{field: 5}), True) == fingerprint(PLAIN, True)
+        assert fingerprint(changed({field: 5}), True) == fingerprint(PLAIN, True)
 
 
 def test_a_timestamp_that_was_not_sent_does_not_count() -> None:
@@ -46,12 +52,14 @@ def test_a_timestamp_that_was_not_sent_does_not_count() -> None:
 def test_texts_that_only_meet_at_another_place_are_another_key() -> None:
     one, other = PLAIN._replace(account="ab", order_id="c"), PLAIN._replace(account="a", order_id="bc")
     assert key_digest(one) != key_digest(other)
-    assert fingerprint(PLAIN._replace(strategy="ab"), True) != fingerprint(PLAIN._replace(strategy="a", source="b"), True)
+    assert fingerprint(PLAIN._replace(strategy="ab"), True) != fingerprint(
+        PLAIN._replace(strategy="a", source="b"), True
+    )
 
 
 def test_digests_never_change_because_the_journal_keeps_them() -> None:
     assert key_digest(PLAIN).hex() == "4ba398f1e63c242d58043ad8af4b39dc"
-    assert fingerprint(PLAIN, True) == 0xdf2ac9eb510462e1
+    assert fingerprint(PLAIN, True) == 0xDF2AC9EB510462E1
 
 
 @given(st.lists(trades(), min_size=1, max_size=20))

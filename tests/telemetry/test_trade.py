@@ -229,7 +229,14 @@ def test_a_missing_field_is_told_from_null() -> None:
 def test_what_was_received_is_shown_short_and_without_characters_that_act() -> None:
     assert printable("\x1b[2J\x00\ud800") == "\\u001b[2J\\u0000\\ud800"
     assert printable("x" * 5000) == "x" * 79 + "…"
-    assert [printable(value) for value in (True, False, None, {}, [])] == ["true", "false", "null", "an object", "an array"]
+    values: list[object] = [True, False, None, {}, []]
+    assert [printable(value) for value in values] == [
+        "true",
+        "false",
+        "null",
+        "an object",
+        "an array",
+    ]
     assert printable(N("1e999")) == "1e999"
     (error,) = refused(**{"\x1b" * 100: "x"})
     assert len(error.field) <= 80

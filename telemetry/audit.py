@@ -1,0 +1,267 @@
+"""`telemetry audit`: do the figures equal a recompute of the journal?
+
+The journal is read as it lies on disk, without its lock and without changing it, while a gateway may go on writing.
+Compared are the figures of the gateway at the given address when it serves this very journal, otherwise those of the
+saved snapshot: each as of the trade number that it states itself. Quarantined trades are left out, as it says of them.
+Counts, sums, prices and times must be equal to the last digit, ratios to 1e-12 of themselves.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import quote
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from telemetry.backbone.recovery import read_records
+from telemetry.backbone.segments import (
+    SEGMENT_HEADER_BYTES,
+    DiskFile,
+    DiskFiles,
+    OpenFile,
+    decode_header,
+    segment_name,
+    segment_numbers,
+)
+from telemetry.client import Gateway
+from telemetry.columns import Columns, concatenate, decode_frame
+from telemetry.errors import InvalidInput, TryAgain
+from telemetry.recompute import Near, Recompute
+
+BATCH_TRADES = 100_000  # recomputed at a time: about 100 MB of decimals
+PAGE_SYMBOLS = 10_000  # of one answer: a fraction of a second of the gateway's time
+ATTEMPTS = 50  # to read all pages as of one trade while trades go on coming
+CANDLE_SYMBOLS, CANDLES = 5, 10_000
+RELATIVE = 1e-12
+SHOWN = 50  # differences in the table; --json has all
+SAY_SECONDS = 5.0
+
+
+class Difference(NamedTuple):
+    """One figure that is not what the journal says."""
+
+    where: str
+    figure: str
+    shown: Any
+    recomputed: Any
+
+
+@dataclass
+class Report:
+    """What was compared, and what differs."""
+
+    source: str
+    as_of_seq: int = 0
+    trades: int = 0
+    symbols: int = 0
+    candles: int = 0
+    quarantined: list[int] = field(default_factory=list)
+    differences: list[Difference] = field(default_factory=list)
+
+
+class Figures(Protocol):
+    """Where the figures to check come from; answers as the HTTP routes of the same names."""
+
+    name: str
+
+    def stats(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
+    def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
+
+
+class Live:
+    """A running gateway."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.name = gateway.url
+        self._gateway = gateway
+
+    def stats(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`GET /v1/stats`."""
+        return self._gateway.get("/v1/stats", {"window": "all"} | parameters)
+
+    def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`GET /v1/candles/{symbol}`."""
+        return self._gateway.get(f"/v1/candles/{quote(symbol, safe='')}", parameters)
+
+
+def run(data: Path, *, url: str, api_key: str | None, as_json: bool) -> int:
+    """Compare, print what differs; 0 when nothing does, else 1. InvalidInput when there is nothing to compare."""
+    journal_id = _journal_id(data / "journal")
+    with Gateway(url, api_key) as gateway:
+        figures = _source(gateway, data, journal_id)
+        report = audit(data / "journal", figures)
+    if as_json:
+        print(json.dumps(asdict(report) | {"equal": not report.differences}, default=str), flush=True)
+    else:
+        _show(report)
+    return 1 if report.differences else 0
+
+
+def _source(gateway: Gateway, data: Path, journal_id: str) -> Figures:
+    """The gateway when it serves this journal, else the snapshot."""
+    if gateway.answers("/healthz"):
+        served = gateway.get("/v1/freshness").get("journal")
+        if served == journal_id:
+            return Live(gateway)
+        _say(f"the gateway at {gateway.url} serves another journal than {data}; comparing the saved state")
+    else:
+        _say(f"no gateway answers at {gateway.url}; comparing the saved state")
+    # By name, because this package never depends on an app: what is saved there is the gateway's to read.
+    saved: Figures = import_module("gateway.saved").Saved(data, journal_id)
+    return saved
+
+
+def audit(journal: Path, figures: Figures) -> Report:
+    """Read the figures, then the journal up to where they stand, and compare."""
+    pages = _pages(figures)
+    first = pages[0]
+    rows = {symbol: row for page in pages for symbol, row in page["symbols"].items()}
+    wanted = {"interval": "1m", "limit": CANDLES}
+    candles = {symbol: figures.candles(symbol, wanted) for symbol in _sample(rows)}
+    report = Report(figures.name, first["as_of_seq"], first["totals"]["trades"], len(rows))
+    report.quarantined = sorted({seq for one in (first, *candles.values()) for seq in one.get("quarantined", ())})
+    until = {symbol: answer["as_of_seq"] for symbol, answer in candles.items()}
+    recompute = Recompute(until=report.as_of_seq, candles=until, leave_out=report.quarantined)
+    reached = _read(journal, recompute)
+    if reached < recompute.last_seq:
+        report.differences.append(Difference("journal", "last_seq", recompute.last_seq, reached))
+    report.differences += differences("totals", first["totals"], recompute.totals())
+    report.differences += _rows(rows, recompute.rows())
+    for symbol, answer in candles.items():
+        report.candles += len(answer["candles"])
+        report.differences += _candles(symbol, answer, recompute.candles(symbol))
+    return report
+
+
+def _pages(figures: Figures) -> list[dict[str, Any]]:
+    """All pages of the statistics, as of one trade. TryAgain when trades come too fast for that."""
+    for _ in range(ATTEMPTS):
+        wanted: dict[str, Any] = {"sort": "symbol", "limit": PAGE_SYMBOLS}
+        pages = [figures.stats(wanted)]
+        while pages[-1]["next"] and pages[-1]["as_of_seq"] == pages[0]["as_of_seq"]:
+            pages.append(figures.stats(wanted | {"cursor": pages[-1]["next"]}))
+        if pages[-1]["as_of_seq"] == pages[0]["as_of_seq"]:
+            return pages
+    raise TryAgain(f"{figures.name}: trades come faster than {len(pages)} pages of symbols can be read; try again")
+
+
+def _sample(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The symbols whose candles are compared: those with the most trades."""
+    return sorted(rows, key=lambda symbol: (-int(rows[symbol]["trades"]), symbol))[:CANDLE_SYMBOLS]
+
+
+def _rows(shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
+    for symbol in sorted(shown.keys() | expected.keys()):
+        if symbol not in shown or symbol not in expected:
+            yield Difference(symbol, "symbol", *("present" if symbol in rows else None for rows in (shown, expected)))
+        else:
+            yield from differences(symbol, shown[symbol], expected[symbol])
+
+
+def _candles(symbol: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
+    shown = {candle["start"]: candle for candle in answer["candles"]}
+    oldest = min(shown, default="")  # older ones are on another page, or held coarser than a minute by now
+    within = {start: candle for start, candle in expected.items() if start >= oldest}
+    for start in sorted(shown.keys() | within.keys()):
+        where = f"{symbol} 1m {start}"
+        if start in shown and start in within:
+            yield from differences(where, shown[start], within[start])
+        else:
+            yield Difference(where, "candle", *("present" if start in rows else None for rows in (shown, within)))
+
+
+def differences(where: str, shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
+    """The figures of `expected` that are shown otherwise, or not at all."""
+    for figure, value in expected.items():
+        found = shown.get(figure.partition(" ")[0])
+        if not _equal(found, value):
+            yield Difference(where, figure, found, value.value if isinstance(value, Near) else value)
+
+
+def _equal(shown: Any, expected: Any) -> bool:
+    if isinstance(expected, Near | float) and isinstance(shown, int | float):
+        value, slack = expected if isinstance(expected, Near) else (expected, 0.0)
+        return abs(shown - value) <= RELATIVE * max(abs(shown), abs(value)) + slack
+    return type(shown) is type(expected) and bool(shown == expected)
+
+
+# --- the journal -----------------------------------------------------------------------------------------------------
+
+
+class _ReadOnly(DiskFiles):
+    def open(self, path: Path) -> OpenFile:
+        return DiskFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
+
+
+def _journal_id(journal: Path) -> str:
+    """The journal's id in hex."""
+    try:
+        for number in segment_numbers(os.listdir(journal)):
+            with (journal / segment_name(number)).open("rb") as segment:
+                header = decode_header(segment.read(SEGMENT_HEADER_BYTES))
+            if header is not None:
+                return header.journal_id.hex()
+    except OSError as error:
+        raise InvalidInput(f"--data: expected a data directory, {journal} cannot be read: {error.strerror}") from error
+    raise InvalidInput(f"--data: expected a journal in {journal}, found none")
+
+
+def _read(journal: Path, recompute: Recompute) -> int:
+    """Hand over the trades that are needed, in batches; the number of the last one that is there."""
+    say_at = time.monotonic() + SAY_SECONDS
+    reached = 0
+    for first, batch in _batches(journal, recompute.last_seq):
+        recompute.add(batch, first)
+        reached = first + len(batch) - 1
+        if time.monotonic() >= say_at:
+            say_at = time.monotonic() + SAY_SECONDS
+            _say(f"recomputed {min(reached, recompute.last_seq)} of {recompute.last_seq} trades")
+    return reached
+
+
+def _batches(journal: Path, last: int) -> Iterator[tuple[int, Columns]]:
+    parts: list[Columns] = []
+    first, size = 1, 0
+    for record in read_records(_ReadOnly(), journal):
+        if record.first_seq > last:
+            break
+        if record.count:
+            parts.append(decode_frame(record.frame))
+            size += record.count
+        if size >= BATCH_TRADES:
+            yield first, concatenate(parts)
+            first, size, parts = first + size, 0, []
+    if parts:
+        yield first, concatenate(parts)
+
+
+# --- what people see -------------------------------------------------------------------------------------------------
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _show(report: Report) -> None:
+    if report.differences:
+        console = Console(width=None if sys.stdout.isatty() else 200)
+        table = Table("where", "figure", "shown", "recomputed", title="what the journal says otherwise")
+        for difference in report.differences[:SHOWN]:
+            table.add_row(*(escape(str(value)) for value in difference))
+        if len(report.differences) > SHOWN:
+            table.caption = f"and {len(report.differences) - SHOWN} more; --json has all"
+        console.print(table)
+    left_out = f", {len(report.quarantined)} quarantined trades left out" if report.quarantined else ""
+    what = f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles"
+    verdict = f"{len(report.differences)} differences" if report.differences else "equal"
+    print(f"{verdict}: {report.source} as of seq {report.as_of_seq}: {what}{left_out}", flush=True)
