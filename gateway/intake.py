@@ -229,9 +229,10 @@ class Intake:
     def _new_multipliers(self, batch: Batch) -> Multipliers:
         """The multipliers that this batch brings; 422 when one contradicts what is known of its (venue, symbol)."""
         new: Multipliers = {}
-        instruments: Sequence[Trade] | Sequence[Instrument] = batch.trades or ()
         if batch.columns is not None:
-            instruments = batch.columns.instruments
+            instruments = list(batch.columns.instruments)
+        else:
+            instruments = [Instrument._make(trade[:6]) for trade in batch.trades or ()]
         for position, instrument in enumerate(instruments):
             key = instrument.venue, instrument.symbol
             value = instrument.multiplier, instrument.multiplier_scale

@@ -31,6 +31,7 @@ class Answer(NamedTuple):
     accepted: int
     duplicates: int
     replayed: bool
+    last_seq: int | None = None  # None when all were duplicates
 
 
 class Gateway:
@@ -81,7 +82,7 @@ class Gateway:
         answer = _object(response)
         try:
             replayed = response.headers.get("idempotent-replayed") == "true"
-            return Answer(int(answer["accepted"]), int(answer["duplicates"]), replayed)
+            return Answer(int(answer["accepted"]), int(answer["duplicates"]), replayed, answer.get("last_seq"))
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"{self.url} is not this product's gateway", problem="bad-request") from error
 
