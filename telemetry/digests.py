@@ -30,6 +30,7 @@ from telemetry.trade import NO_FEE, Trade
 
 _KEY = blake2b(digest_size=16, person=b"trade key")
 _PAYLOAD = blake2b(digest_size=8, person=b"trade payload")
+_BOOL, _U64 = np.dtype(bool), np.dtype("<u8")
 _NUMBERS = Struct("<qqqqqqqBBBBB")
 _PACKED = np.dtype(
     [
@@ -71,7 +72,7 @@ def keys_of_trades(trades: Sequence[Trade], timestamps_given: Sequence[bool]) ->
         _payload(trade, digest, given) if trade.trade_id else bytes(8)
         for trade, digest, given in zip(trades, digests, timestamps_given, strict=True)
     ]
-    given = np.frombuffer(bytes([trade.trade_id != "" for trade in trades]), bool)
+    given = np.frombuffer(bytes([trade.trade_id != "" for trade in trades]), _BOOL)
     return _keys(given, digests, prints)
 
 
@@ -97,7 +98,7 @@ def keys_of_columns(columns: Columns, timestamps_given: Array) -> Keys:
 
 def no_keys(count: int) -> Keys:
     """The keys of `count` trades without a trade_id."""
-    return Keys(np.zeros(count, bool), np.zeros((count, 2), "<u8"), np.zeros(count, "<u8"))
+    return Keys(np.zeros(count, bool), np.zeros((count, 2), _U64), np.zeros(count, _U64))
 
 
 def join_keys(parts: Sequence[Keys]) -> Keys:
@@ -127,8 +128,8 @@ def _hash_all(start: Any, rows: Iterable[bytes]) -> list[bytes]:
 
 def _keys(given: Array, digests: list[bytes], prints: list[bytes]) -> Keys:
     # bytearray: the arrays are writable
-    pairs = np.frombuffer(bytearray().join(digests), "<u8").reshape(-1, 2)
-    return Keys(given, pairs, np.frombuffer(bytearray().join(prints), "<u8"))
+    pairs = np.frombuffer(bytearray().join(digests), _U64).reshape(-1, 2)
+    return Keys(given, pairs, np.frombuffer(bytearray().join(prints), _U64))
 
 
 def _payload(trade: Trade, digest: bytes, timestamp_given: bool) -> bytes:

@@ -1,0 +1,5 @@
+"""`python -m ui`."""
+
+from ui.entrypoint import main
+
+raise SystemExit(main())
