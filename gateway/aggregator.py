@@ -17,6 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.atoms import AtomTable, Ints
+from gateway.directory import Directory
 from gateway.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
@@ -51,6 +52,7 @@ class Aggregator:
         self.watermark: Watermark | None = None
         self.quarantined: list[int] = []
         self.instruments: list[Instrument] = []
+        self.directory = Directory(self.instruments)
         self.ids: dict[Instrument, int] = {}
         self.by_symbol: dict[str, list[int]] = {}
         self.price_scale: Ints = np.zeros(0, np.int64)

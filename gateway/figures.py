@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ import numpy as np
 
 from gateway.aggregator import Aggregator
 from gateway.atoms import Ints
+from gateway.selection import Part, Place, between, everything
 from gateway.windows import SECOND_NS, event_clock, instant_of, interval_of, resolution, window_of
 from telemetry.decimals import format_decimal
 from telemetry.errors import InvalidInput
@@ -19,7 +21,6 @@ from telemetry.times import format_time
 from telemetry.trade import Instrument
 
 CANDLES = 500
-Part = tuple[Instrument, Atom]
 
 
 @dataclass(frozen=True)
@@ -47,19 +48,17 @@ class Page:
         if not 1 <= self.limit <= 100_000:
             raise InvalidInput(f"limit: expected 1 to 100000, received {self.limit}")
 
-    def cut(self, counts: dict[str, int]) -> tuple[list[str], str | None]:
-        """(the symbols of this page in order, the cursor of the next one)."""
-        key = {symbol: (-count if self.sort == "trades" else 0, symbol) for symbol, count in counts.items()}
-        order = sorted(counts, key=key.__getitem__)
-        if self.cursor is not None:
-            rank, _, symbol = self.cursor.partition(":")
-            if not rank.isdigit():
-                raise InvalidInput(f"cursor: expected what `next` gave, received {self.cursor[:40]!r}")
-            after = (-int(rank), symbol)
-            order = [symbol for symbol in order if key[symbol] > after]
-        page = order[: self.limit]
-        more = len(order) > len(page)
-        return page, f"{-key[page[-1]][0]}:{page[-1]}" if more else None
+    def after(self) -> Place | None:
+        """Where the page begins. Raises InvalidInput for a cursor that `next` never gave."""
+        if self.cursor is None:
+            return None
+        match = _CURSOR(self.cursor)
+        if match is None or match[1] != self.sort:
+            raise InvalidInput(f"cursor: expected what `next` gave with this sort, received {self.cursor[:40]!a}")
+        return Place(int(match[2]), match[3])
+
+
+_CURSOR = re.compile(r"(trades|symbol):([0-9]{1,18}):(.+)", re.DOTALL).fullmatch
 
 
 def select(state: Aggregator, wanted: Filter) -> Ints:
@@ -83,24 +82,20 @@ def stats(
 ) -> dict[str, Any]:
     """The answer of `GET /v1/stats` but for its freshness fields."""
     page.check()
+    after = page.after()
     span = window_of(window, instant_of(at, state.watermark, now_ns), state.atoms)
     ids = select(state, wanted)
-    if span is None:
-        atoms = {number: atom for number in ids.tolist() if (atom := state.total(number)) is not None}
-    else:
-        atoms = state.window(ids, span.start, span.end)
-    parts: dict[str, list[Part]] = {}
-    for number in sorted(atoms):
-        instrument = state.instruments[number]
-        parts.setdefault(instrument.symbol, []).append((instrument, atoms[number]))
-    order, following = page.cut({name: sum(sum(atom.trades) for _, atom in of) for name, of in parts.items()})
+    found = everything(state, ids) if span is None else between(state, ids, span.start, span.end)
+    order, counts = found.order(page.sort, after)
+    following = f"{page.sort}:{counts[page.limit - 1]}:{order[page.limit - 1]}" if len(order) > page.limit else None
+    order = order[: page.limit]
     seconds = None if span is None else float(span.end - span.start)
     return {
         "window": window,
         "window_start": None if span is None else format_time(span.start * SECOND_NS),
         "window_end": None if span is None else format_time(span.end * SECOND_NS),
-        "totals": totals([part for of in parts.values() for part in of]),
-        "symbols": {name: present(parts[name], seconds) for name in order},
+        "totals": totals(list(found.sums())),
+        "symbols": {name: present(found.parts(name), seconds) for name in order},
         "order": order,
         "next": following,
     }

@@ -1,0 +1,110 @@
+"""The statistics of many instruments at once: rows of integers, counted, ordered and summed without an object each.
+
+A symbol's own row is built from atoms (telemetry.statistics) only for the symbols that are shown; what is said about
+all of them comes from arrays, so that 100,000 symbols do not stop the event loop.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from gateway.aggregator import Aggregator
+from gateway.atoms import Ints
+from telemetry import rows as layout
+from telemetry.rows import INSTRUMENT, REVISION, SQUARES, TRADES, Rows
+from telemetry.statistics import Atom
+from telemetry.trade import Instrument
+
+Part = tuple[Instrument, Atom]
+_SCALES = 32  # more than there are scales of a decimal
+_SUMS = slice(TRADES, SQUARES)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a page begins: behind the symbol `name`, which had `trades` trades."""
+
+    trades: int
+    name: str
+
+
+class Selection:
+    """Instruments with what they traded: in all, or in a window. `wide` are those whose numbers fit no row."""
+
+    def __init__(self, state: Aggregator, ids: Ints, rows: Rows, wide: dict[int, Atom]) -> None:
+        self._state, self._directory = state, state.directory
+        self._directory.follow()
+        self._ids, self._rows, self._wide = ids, rows, wide
+        self._position = {number: at for at, number in enumerate(ids.tolist())} if len(ids) < 1000 else None
+
+    def order(self, sort: str, after: Place | None) -> tuple[list[str], list[int]]:
+        """Symbols and their numbers of trades, by trades (descending, then name) or by name, those behind `after`."""
+        directory = self._directory
+        counts = np.zeros(len(directory.symbols), np.int64)
+        np.add.at(counts, directory.symbol_of[self._ids], self._rows[:, TRADES : TRADES + 3].sum(axis=1))
+        for number, atom in self._wide.items():
+            counts[directory.symbol_of[number]] += sum(atom.trades)
+        codes = np.flatnonzero(counts)
+        count, rank = counts[codes], directory.rank[codes]
+        if after is not None:
+            behind = rank >= bisect_right(directory.names, after.name)
+            if sort == "trades":
+                behind = (count < after.trades) | ((count == after.trades) & behind)
+            codes, count, rank = codes[behind], count[behind], rank[behind]
+        order = np.lexsort((rank, -count)) if sort == "trades" else np.argsort(rank)
+        return [directory.symbols[code] for code in codes[order].tolist()], count[order].tolist()
+
+    def parts(self, symbol: str) -> list[Part]:
+        """The instruments of a symbol that traded, each with its atom."""
+        found = ((number, self._atom(number)) for number in self._state.by_symbol.get(symbol, ()))
+        return [(self._state.instruments[number], atom) for number, atom in found if atom is not None]
+
+    def sums(self) -> Iterator[Part]:
+        """Everything in few parts: an atom for each kind of money and scale. Of these atoms only trades, quantities
+        and notionals mean something."""
+        price, quantity = self._state.price_scale[self._ids], self._state.quantity_scale[self._ids]
+        group = (self._directory.money_of[self._ids] * _SCALES + price) * _SCALES + quantity
+        order = np.argsort(group, kind="stable")
+        starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0))) if len(group) else order
+        if len(starts):
+            rows = np.zeros((len(starts), layout.WIDTH), np.int64)
+            # Lanes hold 32 bits: 2**31 instruments fit. `to_atom` takes lanes that are not carried.
+            rows[:, _SUMS] = np.add.reduceat(self._rows[order, _SUMS], starts, axis=0)
+            for key, row in zip(group[order[starts]].tolist(), rows.tolist(), strict=True):
+                money, scales = divmod(key, _SCALES * _SCALES)
+                yield self._directory.money[money], layout.to_atom(row, *divmod(scales, _SCALES))
+        for number, atom in self._wide.items():
+            yield self._state.instruments[number], atom
+
+    def _atom(self, number: int) -> Atom | None:
+        if number in self._wide:
+            return self._wide[number]
+        if self._position is not None:
+            at = self._position.get(number, -1)
+        else:
+            at = int(np.searchsorted(self._ids, number))
+            at = at if at < len(self._ids) and self._ids[at] == number else -1
+        if at < 0:
+            return None
+        scales = int(self._state.price_scale[number]), int(self._state.quantity_scale[number])
+        return layout.to_atom(self._rows[at].tolist(), *scales)
+
+
+def everything(state: Aggregator, ids: Ints) -> Selection:
+    """All that these instruments (ascending ids) ever traded."""
+    rows = state.totals[ids]
+    held = rows[:, REVISION] > 0
+    wanted = set(ids.tolist()) if state.wide.totals else set()
+    wide = {number: atom for number, atom in state.wide.totals.items() if number in wanted}
+    return Selection(state, ids[held], rows[held], wide)
+
+
+def between(state: Aggregator, ids: Ints, start: int, end: int) -> Selection:
+    """What these instruments traded in [start, end) seconds."""
+    rows = state.atoms.select(ids, start, end)
+    found, sums = layout.reduce(rows, rows[:, INSTRUMENT])
+    return Selection(state, found, sums, state.wide.total_between(ids.tolist(), start, end))
