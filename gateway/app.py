@@ -17,12 +17,12 @@ from typing import Any
 import structlog
 
 from gateway.aggregator import Aggregator
-from gateway.figures import Filter, Page, Span, candles, empty_row, stats
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
-from gateway.live import Live, View, Wanted
+from gateway.live import Live
 from gateway.snapshot import Snapshots
+from gateway.views import Views
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
@@ -68,7 +68,15 @@ class Gateway:
     ) -> None:
         self.backbone, self.state, self.intake, self.bounds, self.clocks = backbone, state, intake, bounds, clocks
         self.latency = latency
-        self.live = Live(self._view, {"stats": empty_row()})
+        views = Views(
+            state,
+            latency,
+            freshness=self.freshness,
+            health=self.health,
+            wall_ns=clocks.wall_ns,
+            monotonic_ns=clocks.monotonic_ns,
+        )
+        self.live = Live(views)
         self.refused: dict[str, int] = {}
         self.dropped: dict[str, int] = {}
         self.durable_at_start = backbone.status().durable_seq
@@ -240,32 +248,6 @@ class Gateway:
     def caught_up(self) -> bool:
         """Whether everything that was durable at the start is applied: counters are shown from then on."""
         return self.state.applied >= self.durable_at_start
-
-    def _view(self, wanted: Wanted) -> View:
-        now_ns = self.clocks.wall_ns()
-        only = Filter() if "*" in wanted.symbols else Filter(symbols=wanted.symbols)
-        if wanted.topic == "stats":
-            answer = stats(self.state, window=wanted.window, wanted=only, page=Page(limit=100_000), now_ns=now_ns)
-            also = ("window", "window_start", "window_end", "totals")
-            return View(answer["symbols"], {name: answer[name] for name in also})
-        if wanted.topic == "candles":
-            names = [name for name in (only.symbols or self.state.by_symbol) if name in self.state.by_symbol]
-            newest = Span(limit=2)
-            return View(
-                {
-                    name: candles(
-                        self.state, name, interval=wanted.interval, span=newest, wanted=Filter(), now_ns=now_ns
-                    )["candles"]
-                    for name in names
-                },
-                {"interval": wanted.interval},
-            )
-        if wanted.topic == "latency":
-            window = "1m" if wanted.window == "all" else wanted.window
-            return View(self.latency.rows(window, self.clocks.monotonic_ns()), {"window": window})
-        if wanted.topic == "health":
-            return View(self.health())
-        return View(self.freshness())
 
     def health(self) -> dict[str, Any]:
         """Workers and readiness, as the stream's `health` topic and `/readyz` show them."""

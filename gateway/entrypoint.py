@@ -28,6 +28,7 @@ from gateway.metrics import new_registry
 from gateway.routes import new_app
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.stream import Stream
+from gateway.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
 from telemetry.backbone.embedded import Embedded
 from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.journal import Journal
@@ -124,7 +125,9 @@ class _Server(uvicorn.Server):
                 app,
                 loop="none",
                 http="httptools",
-                ws="websockets-sansio",
+                ws=StreamProtocol,
+                ws_ping_interval=PING_SECONDS,
+                ws_ping_timeout=PONG_SECONDS,
                 ws_per_message_deflate=False,
                 ws_max_size=1 << 20,
                 proxy_headers=False,

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,15 +11,15 @@ import numpy as np
 
 from gateway.aggregator import Aggregator
 from gateway.atoms import Ints
-from gateway.selection import Part, Place, between, everything
-from gateway.windows import SECOND_NS, event_clock, instant_of, interval_of, resolution, window_of
+from gateway.selection import Part, Place, Selection, between, everything
+from gateway.windows import SECOND_NS, Window, event_clock, instant_of, interval_of, resolution, window_of
 from telemetry.decimals import format_decimal
 from telemetry.errors import InvalidInput
-from telemetry.statistics import Atom, add_decimals, notional_of, present
+from telemetry.statistics import add_decimals, notional_of, present
 from telemetry.times import format_time
-from telemetry.trade import Instrument
 
 CANDLES = 500
+FIRST, LAST = -(1 << 34), 1 << 34  # seconds: further than 64 bits of nanoseconds reach
 
 
 @dataclass(frozen=True)
@@ -81,23 +80,43 @@ def stats(
     state: Aggregator, *, window: str, wanted: Filter, page: Page, now_ns: int, at: str | None = None
 ) -> dict[str, Any]:
     """The answer of `GET /v1/stats` but for its freshness fields."""
+    return prepare(state, window=window, wanted=wanted, page=page, now_ns=now_ns, at=at)()
+
+
+def prepare(
+    state: Aggregator, *, window: str, wanted: Filter, page: Page, now_ns: int, at: str | None = None
+) -> Callable[[], dict[str, Any]]:
+    """What to call for the answer of `GET /v1/stats`: any time later, in any thread, it is as of now."""
     page.check()
     after = page.after()
     span = window_of(window, instant_of(at, state.watermark, now_ns), state.atoms)
-    ids = select(state, wanted)
-    found = everything(state, ids) if span is None else between(state, ids, span.start, span.end)
+    found = selection(state, select(state, wanted), span)
     order, counts = found.order(page.sort, after)
     following = f"{page.sort}:{counts[page.limit - 1]}:{order[page.limit - 1]}" if len(order) > page.limit else None
     order = order[: page.limit]
+    head = bounds_of(window, span) | {"totals": totals(list(found.sums()))}
     seconds = None if span is None else float(span.end - span.start)
+    return lambda: (
+        head
+        | {
+            "symbols": {name: present(found.parts(name), seconds) for name in order},
+            "order": order,
+            "next": following,
+        }
+    )
+
+
+def selection(state: Aggregator, ids: Ints, span: Window | None) -> Selection:
+    """What these instruments traded in a window, None for ever."""
+    return everything(state, ids) if span is None else between(state, ids, span.start, span.end)
+
+
+def bounds_of(window: str, span: Window | None) -> dict[str, Any]:
+    """A window as every answer names it."""
     return {
         "window": window,
         "window_start": None if span is None else format_time(span.start * SECOND_NS),
         "window_end": None if span is None else format_time(span.end * SECOND_NS),
-        "totals": totals(list(found.sums())),
-        "symbols": {name: present(found.parts(name), seconds) for name in order},
-        "order": order,
-        "next": following,
     }
 
 
@@ -126,7 +145,7 @@ def row_of(
         raise unknown_symbol(symbol)
     only = Filter((symbol,), wanted.venues, wanted.kinds)
     answer = stats(state, window=window, wanted=only, page=Page(), now_ns=now_ns, at=at)
-    row = answer["symbols"].get(symbol) or empty_row()
+    row = answer["symbols"].get(symbol) or empty_row(window)
     bounds = {name: answer[name] for name in ("window", "window_start", "window_end")}
     return {"symbol": symbol} | bounds | row
 
@@ -137,8 +156,8 @@ def unknown_symbol(symbol: str) -> InvalidInput:
     return InvalidInput(f"expected a symbol that was traded, received {shown!r}", problem="not-found")
 
 
-def empty_row() -> dict[str, Any]:
-    """A symbol's row in a window without trades: counts 0, sums "0", the rest undefined."""
+def empty_row(window: str = "1m") -> dict[str, Any]:
+    """A symbol's row in a window without trades: counts 0, sums "0", the rest undefined (of `all` also the rate)."""
     row: dict[str, Any] = {}
     for unit, zero in (("trades", 0), ("quantity", "0"), ("notional", "0")):
         row |= dict.fromkeys((unit, f"buy_{unit}", f"sell_{unit}", f"unknown_{unit}"), zero)
@@ -147,12 +166,13 @@ def empty_row() -> dict[str, Any]:
         " first_timestamp last_timestamp"
     )
     row |= dict.fromkeys(undefined.split())
-    return row | {"trades_per_second": 0.0, "interarrival_mean": None, "currency": None, "revision": 0}
+    rate = None if window == "all" else 0.0
+    return row | {"trades_per_second": rate, "interarrival_mean": None, "currency": None, "revision": 0}
 
 
 @dataclass(frozen=True)
 class Span:
-    """Which candles: `start` inclusive, `end` exclusive (UTC ns or None), at most `limit`, the newest."""
+    """Which candles: those that begin in [start, end) (UTC ns or None), at most `limit`, the newest."""
 
     start: int | None = None
     end: int | None = None
@@ -175,32 +195,43 @@ def candles(
     start, end = _bounds(state, ids, seconds, span)
     slots = state.series(ids, start, end, seconds)
     clock = event_clock(state.watermark, now_ns) // SECOND_NS
-    ordered = sorted(slots)
-    wanted_slots = _newest(ordered, span, seconds, min(end, clock + 1))
+    shown = sorted(slots)[-span.limit - 1 :]  # one more than the limit tells that there are older ones
+    if span.fill is not None:
+        shown = _filled(state, ids, slots, start, min(end, clock + 1), seconds, span.limit)
     rows: list[dict[str, Any]] = []
-    for slot in wanted_slots[-span.limit :]:
-        traded = ordered[bisect_right(ordered, slot) - 1]
-        row = _candle(traded, [(state.instruments[number], atom) for number, atom in sorted(slots[traded].items())])
-        row = row if traded == slot else _gap(row, slot)
+    for slot in shown[-span.limit :]:
+        if slot in slots:
+            row = _candle(slot, [(state.instruments[number], atom) for number, atom in sorted(slots[slot].items())])
+        else:
+            row = _gap(rows[-1] if rows else _candle(slot, _parts(state, ids, FIRST, slot)), slot)
         rows.append(row | {"closed": slot + seconds <= clock})
-    more = len(wanted_slots) > span.limit
-    following = rows[0]["start"] if more else None
+    following = rows[0]["start"] if len(shown) > span.limit else None
     return {"symbol": symbol, "interval": interval, "candles": rows, "next": following}
 
 
-def _newest(traded: list[int], span: Span, seconds: int, end: int) -> list[int]:
-    """The starts of the newest candles, ascending, one more than the limit when there are older ones."""
-    if not traded or span.fill is None:
-        return traded[-span.limit - 1 :]
-    last = max(traded[-1], (end - 1) // seconds * seconds)
-    first = max(traded[0], last - span.limit * seconds)
-    return list(range(first, last + 1, seconds))
+def _filled(
+    state: Aggregator, ids: Ints, slots: Collection[int], start: int, end: int, seconds: int, limit: int
+) -> list[int]:
+    """All interval starts from the first that has a price to `end` or the last trade; the newest, one more than the
+    limit when there are older ones."""
+    first = start if _parts(state, ids, FIRST, start) else min(slots, default=None)
+    if first is None:
+        return []
+    last = max((end - 1) // seconds * seconds, max(slots, default=FIRST))
+    return list(range(max(first, last - limit * seconds), last + 1, seconds))
+
+
+def _parts(state: Aggregator, ids: Ints, start: int, end: int) -> list[Part]:
+    """What the instruments traded in [start, end) seconds, with the instruments."""
+    return [(state.instruments[number], atom) for number, atom in state.window(ids, start, end).items()]
 
 
 def _bounds(state: Aggregator, ids: Ints, seconds: int, span: Span) -> tuple[int, int]:
     """[start, end) in seconds on interval borders; 422 when what is asked for is held only coarser."""
-    end = 1 << 33 if span.end is None else -(-span.end // SECOND_NS // seconds) * seconds
-    start = -(1 << 33) if span.start is None else span.start // SECOND_NS // seconds * seconds
+    start, end = (
+        limit if instant is None else -(-instant // SECOND_NS // seconds) * seconds
+        for instant, limit in ((span.start, FIRST), (span.end, LAST))
+    )
     held = resolution(state.atoms, start)
     if held > seconds:
         frontier = next(

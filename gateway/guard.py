@@ -27,9 +27,11 @@ class Guard:
         host = origin = None
         for name, value in headers:
             if name == b"host":
+                if host is not None:
+                    raise InvalidInput("Host: expected one, received several", problem="forbidden")
                 host = value
             elif name == b"origin":
-                origin = value
+                origin = value if origin is None else b"several"
         if host is None or _without_port(host.lower()) not in self._hosts:
             raise InvalidInput(f"Host: expected a loopback name, received {_shown(host)}", problem="forbidden")
         if origin is not None and origin.lower() not in self._origins:

@@ -59,6 +59,9 @@ class Ingest:
             return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH:
             await self.post_trades(scope, receive, send)
+        elif scope["type"] == "http" and scope["method"] == "HEAD":
+            # What GET would answer, without its body: the server leaves that out.
+            await self._rest({**scope, "method": "GET"}, receive, send)
         else:
             await self._rest(scope, receive, send)
 

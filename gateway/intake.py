@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Sequence
+from dataclasses import replace
 from struct import Struct
 
 import numpy as np
@@ -44,6 +45,7 @@ class Intake:
         self.waiting = 0  # trades that no commit holds yet
         self.multipliers: Multipliers = {}  # of durable trades
         self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
+        self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
         self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
         self._committing = self._closing = False
         self._arrived = asyncio.Event()
@@ -56,13 +58,13 @@ class Intake:
     def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
         """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
         self.check()
+        multipliers = self._new_multipliers(batch)  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
             return known
-        multipliers = self._new_multipliers(batch)
         fresh, holder = self._fresh(batch)
         accepted = batch.count if fresh is None else int(fresh.sum())
         group = self._open(accepted) if accepted or key is not None else None
-        receipt = Receipt(group or holder, accepted, batch.count - accepted)
+        receipt = Receipt(group or holder, accepted, batch.count - accepted, durable=self._durable)
         if group is None:
             return receipt
         receipt.row = group.count
@@ -85,8 +87,9 @@ class Intake:
             await group.done.wait()
             if group.error is not None:
                 raise group.error
+            receipt.durable = self._durable
         if (original := receipt.replay_of) is not None:
-            receipt.first_seq, receipt.durable = original.first_seq, original.durable
+            receipt.first_seq = original.first_seq
         return receipt
 
     async def run(self) -> None:
@@ -134,8 +137,8 @@ class Intake:
             self._keys.insert(entries["digest"], entries["fingerprint"], seqs)
         self._keys.advance(committed.last_seq)
         self._requests.advance(committed.last_seq)
+        self._durable = committed.durable
         for receipt in group.receipts:
-            receipt.durable = committed.durable
             receipt.first_seq = committed.first_seq + receipt.row if receipt.accepted else None
         for entry in group.entries.values():
             self._remember(entry, committed)
@@ -145,8 +148,7 @@ class Intake:
         group.done.set()
 
     def _remember(self, entry: Entry, committed: Committed) -> None:
-        receipt = entry.receipt
-        fingerprint = _pair(entry.key.fingerprint)
+        receipt, fingerprint = entry.receipt, _pair(entry.key.fingerprint)
         answer = RequestAnswer(fingerprint, receipt.accepted, receipt.duplicates, receipt.first_seq or 0)
         self._requests.insert(*_pair(entry.key.digest), answer, committed.last_seq)
 
@@ -169,15 +171,12 @@ class Intake:
         for group in self._groups:
             if (entry := group.entries.get(key.digest)) is not None:
                 _same_body(entry.key.fingerprint, key)
-                first = entry.receipt
-                return Receipt(first.group, first.accepted, first.duplicates, replay_of=first)
-        known = self._requests.lookup(*_pair(key.digest))
-        if known is None:
+                return replace(entry.receipt, replay_of=entry.receipt)
+        if (known := self._requests.lookup(*_pair(key.digest))) is None:
             return None
         _same_body(_PAIR.pack(*known.fingerprint), key)
-        first_seq = known.first_seq if known.accepted else None
-        original = Receipt(None, known.accepted, known.duplicates, first_seq=first_seq)
-        return Receipt(None, known.accepted, known.duplicates, first_seq=first_seq, replay_of=original)
+        answer = Receipt(None, known.accepted, known.duplicates, first_seq=known.first_seq or None)
+        return replace(answer, durable=self._durable, replay_of=answer)
 
     def _fresh(self, batch: Batch) -> tuple[NDArray[np.bool_] | None, Group | None]:
         """(which trades are new, None for all; the last group that holds the first copy of a duplicate)."""

@@ -11,7 +11,8 @@ Pure but for asyncio.Event, which wakes a connection; sockets are in stream.py.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -58,10 +59,17 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class View(NamedTuple):
-    """A topic as it is now: rows by key, and what is sent along with every update whether it changed or not."""
+    """A topic as it is now: rows by key, and what is sent along with every update whether it changed or not.
+
+    When `partial`, rows that are as they were at the `mark` handed in are left out; `gone` are keys whose rows here
+    are the last (what a window without trades looks like).
+    """
 
     rows: Mapping[str, Any]
     also: Mapping[str, Any] = {}
+    partial: bool = False
+    gone: Collection[str] = ()
+    mark: object = None
 
 
 @dataclass
@@ -77,10 +85,16 @@ class Slot:
     started: bool = False
     skipped: int = 0
     next_seq: int = 1  # event topics: the next trade to send
+    resuming: bool = False  # it asked for trades of the past, and has not come to the newest ones yet
+
+    @property
+    def late(self) -> bool:
+        """Whether an update waits to be sent; before the snapshot there is nothing to be late with."""
+        return self.started and bool(self.rows)
 
     def offer(self, update: Tick) -> None:
         """Put newer rows in; an update that was not sent yet is overwritten and counted."""
-        self.skipped += bool(self.rows)
+        self.skipped += self.late
         self.rows.update(update.changed)
         self.also, self.seq, self.published_ns = update.also, update.seq, update.at_ns
         self.wake.set()
@@ -108,11 +122,12 @@ def frame(kind: str, wanted: Wanted, seq: int, data: bytes, skipped: int = 0) ->
 class Tick(NamedTuple):
     """A channel at one instant: all its rows, and those that differ from the tick before."""
 
-    rows: Mapping[str, bytes] = {}
+    rows: dict[str, bytes] = {}  # noqa: RUF012 - never changed in place
     changed: Mapping[str, bytes] = {}
     also: bytes = b""
     seq: int = 0
     at_ns: int = -1
+    mark: object = None
 
 
 NOTHING = Tick()
@@ -126,13 +141,12 @@ class _Channel:
 
 
 class Live:
-    """All subscriptions. `view` gives a topic as it is now, `gone` the row of a key that is no more (or None)."""
+    """All subscriptions. `view` gives a topic as it is now, what has not changed since a mark left out."""
 
-    def __init__(self, view: Callable[[Wanted], View], gone: Mapping[str, Any]) -> None:
+    def __init__(self, view: Callable[[Wanted, object], View]) -> None:
         self.skipped = 0
         self.changed = asyncio.Event()
         self._view = view
-        self._gone = {topic: encode(row) for topic, row in gone.items()}
         self._channels: dict[tuple[Any, ...], _Channel] = {}
 
     def subscribe(self, wanted: Wanted, wake: asyncio.Event, *, seq: int, now_ns: int) -> Slot:
@@ -147,6 +161,7 @@ class Live:
             slot.rows, slot.also = dict(tick.rows), tick.also
         else:
             slot.next_seq = seq + 1 if wanted.from_seq is None else max(1, wanted.from_seq)
+            slot.resuming = wanted.from_seq is not None
         channel.slots.append(slot)
         self._channels[wanted.channel] = channel
         self.changed.set()
@@ -176,21 +191,26 @@ class Live:
                 for slot in channel.slots:
                     slot.wake.set()
                 continue
-            channel.tick = self._tick(wanted, channel.tick, seq, now_ns)
-            if channel.tick.changed:
+            with suppress(InvalidInput):  # what could be had at the start cannot be any more: nothing new to tell
+                channel.tick = self._tick(wanted, channel.tick, seq, now_ns)
+            if channel.tick.changed and channel.tick.at_ns == now_ns:
                 for slot in channel.slots:
-                    self.skipped += bool(slot.rows)
+                    self.skipped += slot.late
                     slot.offer(channel.tick)
         return min((channel.due_ns for channel in self._channels.values()), default=None)
 
     def _tick(self, wanted: Wanted, before: Tick, seq: int, now_ns: int) -> Tick:
-        view = self._view(wanted)
+        view = self._view(wanted, before.mark)
         rows = {key: encode(row) for key, row in view.rows.items()}
         changed = {key: row for key, row in rows.items() if before.rows.get(key) != row}
-        if (gone := self._gone.get(wanted.topic)) is not None:
-            changed |= {key: gone for key in before.rows if key not in rows}
+        if view.partial:
+            rows = {**before.rows, **changed} if changed else before.rows
+        for key in view.gone:
+            rows.pop(key, None)
+        if changed and wanted.topic not in _WRAPPERS:  # one object: it is told whole
+            changed = rows
         also = b",".join(encode(key) + b":" + encode(value) for key, value in view.also.items())
-        return Tick(rows, changed, also, seq, now_ns)
+        return Tick(rows, changed, also, seq, now_ns, view.mark)
 
 
 def _next(wanted: Wanted, now_ns: int) -> int:

@@ -6,9 +6,11 @@ appear after a restart only when everything durable at the start is applied agai
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
+from itertools import islice
 
+import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -22,11 +24,12 @@ from prometheus_client.registry import Collector
 
 from gateway.aggregator import Aggregator
 from gateway.app import Gateway
-from gateway.figures import Filter, Part, select
+from gateway.atoms import Ints
 from gateway.latency import BOUNDS
+from gateway.selection import Part, between, everything
 from gateway.stream import Stream
 from gateway.windows import event_clock, window_of
-from telemetry.statistics import SIDES, VERSION, add, present
+from telemetry.statistics import SIDES, VERSION, add_decimals, notional_of, present
 
 Registry = CollectorRegistry
 OTHER = "__other__"
@@ -115,61 +118,59 @@ class GatewayCollector(Collector):
         return family
 
     def _trades(self) -> Iterator[Metric]:
-        groups = self._grouped()
-        yield from _counters(self._gateway.state, groups)
         state = self._gateway.state
+        symbols = self._symbols or islice(state.by_symbol, LABELLED)
+        labels = {name: state.by_symbol[name] for name in symbols if name in state.by_symbol and name != OTHER}
+        yield from self._counters(labels)
         minute = window_of("1m", event_clock(state.watermark, self._gateway.clocks.wall_ns()), state.atoms)
         assert minute is not None
-        recent = state.window(select(state, Filter()), minute.start, minute.end)
+        labelled = np.array(sorted(number for ids in labels.values() for number in ids), np.int64)
+        total = everything(state, labelled)
+        rate = dict(zip(*between(state, labelled, minute.start, minute.end).order("symbol", None), strict=True))
         gauges = {
             name: GaugeMetricFamily(f"telemetry_{name}", text, labels=("symbol",)) for name, text in _GAUGES.items()
         }
-        for symbol, ids in groups.items():
-            if symbol == OTHER:
+        for symbol in labels:
+            if not (parts := total.parts(symbol)):
                 continue
-            row = present(
-                [(state.instruments[number], atom) for number in ids if (atom := state.total(number)) is not None]
-            )
-            last_minute = add(recent[number] for number in ids if number in recent)
-            trades = sum(last_minute.trades) if last_minute is not None else 0
-            row["trades_per_second"] = trades / (minute.end - minute.start)
+            row = present(parts) | {"trades_per_second": rate.get(symbol, 0) / (minute.end - minute.start)}
             for name, gauge in gauges.items():
                 if row[name] is not None:
                     gauge.add_metric((symbol,), float(row[name]))
         yield from gauges.values()
 
-    def _grouped(self) -> dict[str, list[int]]:
-        """Ids of instruments by label, in the order in which the symbols were first seen."""
+    def _counters(self, labels: Mapping[str, list[int]]) -> Iterator[Metric]:
+        families = {
+            name: CounterMetricFamily(f"telemetry_{name}", f"{text}, gross", labels=("symbol", "side"))
+            for name, text in (("trades", "Trades"), ("quantity", "Quantity traded"), ("notional", "Money traded"))
+        }
         state = self._gateway.state
-        labels = set(self._symbols or list(state.by_symbol)[:LABELLED])
-        groups: dict[str, list[int]] = {}
-        for symbol, ids in state.by_symbol.items():
-            groups.setdefault(symbol if symbol in labels else OTHER, []).extend(ids)
-        return groups
+        rest = np.ones(len(state.instruments), np.bool_)
+        rest[[number for ids in labels.values() for number in ids]] = False
+        groups = {symbol: np.array(ids, np.int64) for symbol, ids in labels.items()}
+        if rest.any():
+            groups[OTHER] = np.flatnonzero(rest)
+        for symbol, ids in groups.items():
+            parts = list(everything(state, ids).sums())
+            for code, side in enumerate(SIDES):
+                families["trades"].add_metric((symbol, side), sum(atom.trades[code] for _, atom in parts))
+                quantity = add_decimals((atom.quantity[code], atom.quantity_scale) for _, atom in parts)
+                families["quantity"].add_metric((symbol, side), _value(quantity))
+                families["notional"].add_metric((symbol, side), _value(_gross(state, ids, parts, code)))
+        yield from families.values()
 
 
-def _counters(state: Aggregator, groups: dict[str, list[int]]) -> Iterator[Metric]:
-    families = {
-        name: CounterMetricFamily(f"telemetry_{name}", f"{text}, gross", labels=("symbol", "side"))
-        for name, text in (("trades", "Trades"), ("quantity", "Quantity traded"), ("notional", "Money traded"))
-    }
-    for symbol, ids in groups.items():
-        parts = [(number, (state.instruments[number], atom)) for number in ids if (atom := state.total(number))]
-        for code, side in enumerate(SIDES):
-            key = (symbol, side)
-            families["trades"].add_metric(key, sum(atom.trades[code] for _, (_, atom) in parts))
-            quantity = sum(atom.quantity[code] / 10**atom.quantity_scale for _, (_, atom) in parts)
-            families["quantity"].add_metric(key, quantity)
-            gross = sum(_gross(part, state.negative.get(number), code) for number, part in parts)
-            families["notional"].add_metric(key, gross)
-    yield from families.values()
+def _value(decimal: tuple[int, int]) -> float:
+    # One rounding of an exact number that only grows: what is shown never goes back.
+    return float(decimal[0] / 10 ** decimal[1])
 
 
-def _gross(part: Part, negative: tuple[int, int, int] | None, code: int) -> float:
-    """Sum of |price| * quantity * multiplier of one side."""
-    instrument, atom = part
-    total = atom.notional[code] + (2 * negative[code] if negative else 0)
-    gross: float = (
-        total * instrument.multiplier / 10 ** (atom.price_scale + atom.quantity_scale + instrument.multiplier_scale)
-    )
-    return gross
+def _gross(state: Aggregator, ids: Ints, parts: Sequence[Part], code: int) -> tuple[int, int]:
+    """Sum of |price| * quantity * multiplier of one side, as mantissa and scale."""
+    money = (notional_of(instrument, atom) for instrument, atom in parts)
+    terms = [(value[code], scale) for value, scale in money]
+    for number in state.negative.keys() & set(ids.tolist()) if state.negative else ():
+        instrument = state.instruments[number]
+        scale = int(state.price_scale[number] + state.quantity_scale[number]) + instrument.multiplier_scale
+        terms.append((2 * state.negative[number][code] * instrument.multiplier, scale))
+    return add_decimals(terms)

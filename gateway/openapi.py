@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from html import escape
 from typing import Any
 
+from gateway.answers import problem
+
 _DECIMAL = {
     "oneOf": [{"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$"}, {"type": "number"}],
     "description": "Exact decimal: magnitude below 10^18, at most 18 decimals and 18 significant digits",
@@ -52,34 +54,12 @@ RECEIPT: dict[str, Any] = {
         "applied": {"type": "boolean"},
     },
 }
-PROBLEM: dict[str, Any] = {
-    "type": "object",
-    "required": ["type", "title", "status", "detail"],
-    "properties": {
-        "type": {"type": "string"},
-        "title": {"type": "string"},
-        "status": {"type": "integer"},
-        "detail": {"type": "string"},
-        "errors": {
-            "type": "array",
-            "items": {
-                "type": "object",
-                "properties": {
-                    "index": {"type": "integer"},
-                    "field": {"type": "string"},
-                    "detail": {"type": "string"},
-                    "received": {"type": "string"},
-                },
-            },
-        },
-    },
-}
+DESCRIPTION = """Errors are problem documents (RFC 9457). Times are RFC 3339 in UTC with nine decimals; exact decimals
+are strings; what is undefined is null. Every read answer says as of which trade it is true (`as_of_seq`).
 
-
-def _problem(description: str) -> dict[str, Any]:
-    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
-
-
+The live stream is a WebSocket at `/v1/stream`: send `{"subscribe": {"id": "a", "topic": "stats", "symbols": ["*"],
+"window": "1m", "interval_ms": 250}}`, topics stats, candles, latency, freshness, health, trades.
+"""
 _LINES = {"schema": {"type": "string", "description": "One trade as a JSON object a line"}}
 INGEST: dict[str, Any] = {
     "requestBody": {
@@ -97,12 +77,13 @@ INGEST: dict[str, Any] = {
     ],
     "responses": {
         "202": {"description": "On disk", "content": {"application/json": {"schema": RECEIPT}}},
-        "400": _problem("Cannot be parsed"),
-        "409": _problem("A key or trade_id was used before with another payload"),
-        "413": _problem("Over 16 MiB or 50,000 trades"),
-        "415": _problem("Media type not supported"),
-        "422": _problem("Trades that break rules, by index and field"),
-        "503": _problem("Cannot be taken now; Retry-After says when"),
+        "400": problem("Cannot be parsed"),
+        "403": problem("The Host is no loopback name, or the Origin no page of this gateway"),
+        "409": problem("A key or trade_id was used before with another payload"),
+        "413": problem("Over 16 MiB or 50,000 trades"),
+        "415": problem("Media type not supported"),
+        "422": problem("Trades that break rules, by index and field"),
+        "503": problem("Cannot be taken now; Retry-After says when"),
     },
 }
 
@@ -118,7 +99,8 @@ def docs_page(document: Mapping[str, Any]) -> str:
     parts = "".join(_operations(document))
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><title>{title}</title><style>{style}</style>"
-        f"<h1>{title}</h1><p>{escape(document['info'].get('summary', ''))} "
+        f"<h1>{title}</h1><p>{escape(document['info'].get('summary', ''))}</p>"
+        f"<p>{escape(document['info'].get('description', ''))} "
         f'The whole document: <a href="/openapi.json">/openapi.json</a></p>{parts}</html>'
     )
 
@@ -127,6 +109,8 @@ def _operations(document: Mapping[str, Any]) -> Iterator[str]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             rows = "".join(_row(parameter) for parameter in operation.get("parameters", ()))
+            if "requestBody" in operation:
+                rows += "".join(_field(name, of) for name, of in TRADE["properties"].items())
             table = f"<table>{rows}</table>" if rows else ""
             statuses = ", ".join(f"{code} {escape(of['description'])}" for code, of in operation["responses"].items())
             text = escape(operation.get("description", operation.get("summary", "")))
@@ -140,3 +124,9 @@ def _row(parameter: Mapping[str, Any]) -> str:
     default = parameter.get("schema", {}).get("default")
     text = parameter.get("description", "") + (f" (default {default})" if default is not None else "")
     return f"<tr><th><code>{escape(parameter['name'])}</code><td>{parameter['in']}<td>{escape(text)}</tr>"
+
+
+def _field(name: str, of: Mapping[str, Any]) -> str:
+    allowed = " | ".join(of["enum"]) if "enum" in of else of.get("description", of.get("type", ""))
+    needed = "body, required" if name in TRADE["required"] else "body"
+    return f"<tr><th><code>{escape(name)}</code><td>{needed}<td>{escape(allowed)}</tr>"

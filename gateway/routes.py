@@ -5,6 +5,10 @@ POST /v1/trades is answered by ingest.py, which stands in front; it is declared 
 
 from __future__ import annotations
 
+import asyncio
+import re
+from collections import Counter
+from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any
@@ -13,24 +17,44 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request, Response, WebSocket, WebSocketDisconnect
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse
+from fastapi.routing import APIRoute
 from prometheus_fastapi_instrumentator import Instrumentator
+from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
+from starlette.routing import Route
 
-from gateway import figures, metrics
+from gateway import answers, figures, latency, metrics, windows
 from gateway.app import Gateway
 from gateway.figures import Filter, Page, Span
 from gateway.ingest import problem
 from gateway.metrics import Registry
-from gateway.openapi import INGEST, docs_page
+from gateway.openapi import DESCRIPTION, INGEST, docs_page
 from gateway.stream import Stream
 from gateway.windows import instant_of
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
+from telemetry.trade import printable
+
+REPEATABLE = ("symbol", "venue", "kind")
+THREAD_SYMBOLS = 2_000  # longer lists are written in a thread, so that nobody else waits for them
+
+
+def _whole(value: Any) -> Any:
+    if isinstance(value, str) and not re.fullmatch("[0-9]{1,9}", value):
+        raise ValueError("expected a whole number in digits")
+    return value
+
+
+def _windows(names: Iterable[str], description: str) -> Any:
+    return Query(description=description, json_schema_extra={"enum": list(names)})
+
 
 Symbols = Annotated[list[str] | None, Query(description="Only these symbols (repeatable)")]
 Venues = Annotated[list[str] | None, Query(description="Only these venues (repeatable)")]
 Kinds = Annotated[list[str] | None, Query(description="Only `fill` or `print`")]
-Window = Annotated[str, Query(description="10s 1m 5m 1h 1d all")]
+Window = Annotated[str, _windows(windows.WINDOWS, "The time before the event clock that is covered")]
 At = Annotated[str | None, Query(description="End of the window: RFC 3339, integer ns, or `watermark`")]
+Limit = Annotated[int, BeforeValidator(_whole), Query(description="At most so many")]
+Cursor = Annotated[str | None, Query(description="What `next` of the page before gave")]
 Symbol = Annotated[str, Path(description="A symbol; it may contain `/`")]
 
 
@@ -46,7 +70,9 @@ def new_app(gateway: Gateway, stream: Stream, registry: Registry) -> FastAPI:
         version=version("trading-telemetry"),
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,
         summary="Trades in, exact live statistics out.",
+        description=DESCRIPTION,
     )
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
     _add_figures(app, gateway)
@@ -59,7 +85,7 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
     def now() -> int:
         return gateway.clocks.wall_ns()
 
-    @app.get("/v1/stats", tags=["figures"])
+    @app.get("/v1/stats", tags=["figures"], responses=answers.STATS)
     async def all_stats(
         request: Request,
         window: Window = "all",
@@ -67,17 +93,20 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         venue: Venues = None,
         kind: Kinds = None,
         at: At = None,
-        sort: Annotated[str, Query(description="`trades` (descending) or `symbol`")] = "trades",
-        limit: Annotated[int, Query(description="At most so many symbols, up to 100,000")] = 1000,
-        cursor: Annotated[str | None, Query(description="What `next` of the page before gave")] = None,
+        sort: Annotated[str, _windows(Page.names, "`trades`: descending, then by symbol")] = "trades",
+        limit: Limit = 1000,
+        cursor: Cursor = None,
     ) -> Response:
         """Statistics of every symbol, and in all."""
         _only(request, "window symbol venue kind at sort limit cursor")
         wanted, page = _filter(symbol, venue, kind), Page(sort, limit, cursor)
-        found = figures.stats(gateway.state, window=window, wanted=wanted, page=page, now_ns=now(), at=at)
-        return answer(gateway.freshness() | found)
+        fresh = gateway.freshness()
+        found = figures.prepare(gateway.state, window=window, wanted=wanted, page=page, now_ns=now(), at=at)
+        if limit <= THREAD_SYMBOLS:
+            return answer(fresh | found())
+        return await asyncio.to_thread(lambda: answer(fresh | found()))
 
-    @app.get("/v1/stats/{symbol:path}", tags=["figures"])
+    @app.get("/v1/stats/{symbol:path}", tags=["figures"], responses=answers.SYMBOL_STATS)
     async def symbol_stats(
         request: Request,
         symbol: Symbol,
@@ -92,28 +121,34 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         row = figures.row_of(gateway.state, symbol, window=window, wanted=wanted, now_ns=now(), at=at)
         return answer(gateway.freshness() | row)
 
-    @app.get("/v1/candles/{symbol:path}", tags=["figures"])
+    @app.get("/v1/candles/{symbol:path}", tags=["figures"], responses=answers.CANDLES)
     async def symbol_candles(
         request: Request,
         symbol: Symbol,
-        interval: Annotated[str, Query(description="1s 5s 10s 30s 1m 5m 15m 30m 1h 4h 1d")] = "1m",
-        start: Annotated[str | None, Query(description="First instant, inclusive")] = None,
-        end: Annotated[str | None, Query(description="Last instant, exclusive")] = None,
-        limit: Annotated[int, Query(description="The newest so many")] = figures.CANDLES,
+        interval: Annotated[str, _windows(windows.INTERVALS, "The length of a candle")] = "1m",
+        start: Annotated[
+            str | None, Query(description="Candles that begin then or later: RFC 3339 or integer ns")
+        ] = None,
+        end: Annotated[str | None, Query(description="Candles that begin before: RFC 3339 or integer ns")] = None,
+        limit: Limit = figures.CANDLES,
+        cursor: Annotated[
+            str | None, Query(description="What `next` of the page before gave: candles before it")
+        ] = None,
         fill: Annotated[str | None, Query(description="`previous`: intervals without trades too")] = None,
         venue: Venues = None,
         kind: Kinds = None,
     ) -> Response:
         """Candles of one symbol, ascending."""
-        _only(request, "interval start end limit fill venue kind")
-        span = Span(_instant("start", start), _instant("end", end), limit, fill)
+        _only(request, "interval start end limit cursor fill venue kind")
+        ends = [instant for instant in (_instant("end", end), _instant("cursor", cursor)) if instant is not None]
+        span = Span(_instant("start", start), min(ends, default=None), limit, fill)
         wanted = _filter(None, venue, kind)
         found = figures.candles(gateway.state, symbol, interval=interval, span=span, wanted=wanted, now_ns=now())
         return answer(gateway.freshness() | found)
 
-    @app.get("/v1/latency", tags=["figures"])
-    async def latency(
-        request: Request, window: Annotated[str, Query(description="10s 1m 5m 1h all")] = "1m"
+    @app.get("/v1/latency", tags=["figures"], responses=answers.LATENCY)
+    async def stage_latency(
+        request: Request, window: Annotated[str, _windows(latency.WINDOWS, "Of the gateway's clock")] = "1m"
     ) -> Response:
         """How long trades take, by stage, in seconds."""
         _only(request, "window")
@@ -122,25 +157,27 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
 
 
 def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Registry) -> None:
-    @app.get("/v1/workers", tags=["operations"])
-    async def workers() -> Response:
+    @app.get("/v1/workers", tags=["operations"], responses=answers.WORKERS)
+    async def workers(request: Request) -> Response:
         """The pool of workers and what is on its way."""
+        _only(request, "")
         return answer(gateway.freshness() | _pool(gateway))
 
-    @app.get("/v1/freshness", tags=["operations"])
-    async def freshness() -> Response:
+    @app.get("/v1/freshness", tags=["operations"], responses=answers.FRESHNESS)
+    async def freshness(request: Request) -> Response:
         """As of which trade the figures are true, and what is on disk."""
+        _only(request, "")
         status = gateway.backbone.status()
         lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
         journal = {"journal": status.journal.journal_id.hex() if status.journal is not None else None}
         return answer(gateway.freshness() | lag | journal)
 
-    @app.get("/healthz", tags=["operations"])
+    @app.get("/healthz", tags=["operations"], responses=answers.ALIVE)
     async def healthz() -> Response:
         """200: the process is alive."""
         return answer({"status": "alive"})
 
-    @app.get("/readyz", tags=["operations"], responses={503: {"description": "Not able to do its work; says why"}})
+    @app.get("/readyz", tags=["operations"], responses=answers.READY)
     async def readyz() -> Response:
         """200: workers are connected, the journal is writable, the lag is small. 503 with the reasons otherwise."""
         health = gateway.health()
@@ -148,7 +185,7 @@ def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Re
             return answer({"status": "ready"} | health)
         return problem_response(TryAgain("; ".join(health["reasons"])))
 
-    @app.get("/metrics", tags=["operations"])
+    @app.get("/metrics", tags=["operations"], responses=answers.METRICS)
     async def prometheus() -> Response:
         """Prometheus text format."""
         page, kind = metrics.exposition(registry)
@@ -176,19 +213,40 @@ def _add_errors(app: FastAPI) -> None:
     async def invalid(_: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
         errors = [
-            {"field": str(entry["loc"][-1]), "detail": entry["msg"], "received": ascii(entry.get("input"))[:80]}
+            {
+                "field": str(entry["loc"][-1]),
+                "detail": entry["msg"].removeprefix("Value error, "),
+                "received": printable(entry.get("input")),
+            }
             for entry in error.errors()
         ]
         return problem_response(InvalidInput(f"{errors[0]['field']}: {errors[0]['detail']}", errors=errors))
 
-    async def other(_: Request, error: Exception) -> Response:
+    async def other(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException)
         names = {status: name for name, (status, _) in reversed(list(PROBLEMS.items()))}
-        return problem_response(InvalidInput(str(error.detail), problem=names.get(error.status_code, "bad-request")))
+        allowed = ", ".join(_allowed(app, request))
+        received = f"received {request.method} {request.scope['path'][:80]!a}"
+        detail = f"expected {allowed}" if allowed else "expected one of the paths in /openapi.json"
+        response = problem_response(
+            InvalidInput(f"{detail}, {received}", problem=names.get(error.status_code, "bad-request"))
+        )
+        if allowed:
+            response.headers["allow"] = allowed
+        return response
 
     app.add_exception_handler(TelemetryError, ours)
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(HTTPException, other)
+
+
+def _allowed(app: FastAPI, request: Request) -> list[str]:
+    """The methods of a path, HEAD with GET."""
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, Route | APIRoute) and route.path_regex.match(request.scope["path"]):
+            methods |= route.methods or set()
+    return sorted(methods | {"HEAD"} if "GET" in methods else methods)
 
 
 def problem_response(error: TelemetryError) -> Response:
@@ -228,6 +286,10 @@ def _instant(name: str, text: str | None) -> int | None:
 
 def _only(request: Request, names: str) -> None:
     """A misspelt parameter must not be ignored in silence."""
-    for name in request.query_params:
+    given = Counter(name for name, _ in request.query_params.multi_items())
+    for name, times in given.items():
+        if times > 1 and name not in REPEATABLE:
+            raise InvalidInput(f"{name[:40]}: expected it once, received it {times} times")
         if name not in names.split():
-            raise InvalidInput(f"expected the parameters {names}, received {name[:40]!a}")
+            expected = f"expected the parameters {names}" if names else "expected no parameters"
+            raise InvalidInput(f"{expected}, received {name[:40]!a}")

@@ -33,13 +33,16 @@ class Place:
 
 
 class Selection:
-    """Instruments with what they traded: in all, or in a window. `wide` are those whose numbers fit no row."""
+    """Instruments with what they traded: in all, or in a window. `wide` are those whose numbers fit no row.
+
+    It is a copy: what is merged later does not change it, so rows may be presented in a thread.
+    """
 
     def __init__(self, state: Aggregator, ids: Ints, rows: Rows, wide: dict[int, Atom]) -> None:
         self._state, self._directory = state, state.directory
         self._directory.follow()
         self._ids, self._rows, self._wide = ids, rows, wide
-        self._position = {number: at for at, number in enumerate(ids.tolist())} if len(ids) < 1000 else None
+        self._price_scale, self._quantity_scale = state.price_scale[ids], state.quantity_scale[ids]
 
     def order(self, sort: str, after: Place | None) -> tuple[list[str], list[int]]:
         """Symbols and their numbers of trades, by trades (descending, then name) or by name, those behind `after`."""
@@ -58,6 +61,26 @@ class Selection:
         order = np.lexsort((rank, -count)) if sort == "trades" else np.argsort(rank)
         return [directory.symbols[code] for code in codes[order].tolist()], count[order].tolist()
 
+    def changed(self, before: Selection) -> list[str]:
+        """Symbols whose figures are other ones than in an earlier selection by the same filter, and those that are in
+        only one of the two."""
+        at = np.searchsorted(before._ids, self._ids)
+        known = at < len(before._ids)
+        known[known] = before._ids[at[known]] == self._ids[known]
+        same = known.copy()
+        same[known] = (
+            (self._rows[known, TRADES:] == before._rows[at[known], TRADES:]).all(axis=1)
+            & (self._price_scale[known] == before._price_scale[at[known]])
+            & (self._quantity_scale[known] == before._quantity_scale[at[known]])
+        )
+        gone = before._ids[np.isin(before._ids, self._ids, invert=True)]
+        wide = {number for number in self._wide.keys() | before._wide.keys() if self._differs(before, number)}
+        numbers = np.concatenate((self._ids[~same], gone, np.array(sorted(wide), np.int64)))
+        return [self._directory.symbols[code] for code in np.unique(self._directory.symbol_of[numbers]).tolist()]
+
+    def _differs(self, before: Selection, number: int) -> bool:
+        return self._wide.get(number) != before._wide.get(number)
+
     def parts(self, symbol: str) -> list[Part]:
         """The instruments of a symbol that traded, each with its atom."""
         found = ((number, self._atom(number)) for number in self._state.by_symbol.get(symbol, ()))
@@ -66,8 +89,8 @@ class Selection:
     def sums(self) -> Iterator[Part]:
         """Everything in few parts: an atom for each kind of money and scale. Of these atoms only trades, quantities
         and notionals mean something."""
-        price, quantity = self._state.price_scale[self._ids], self._state.quantity_scale[self._ids]
-        group = (self._directory.money_of[self._ids] * _SCALES + price) * _SCALES + quantity
+        group = self._directory.money_of[self._ids] * _SCALES + self._price_scale
+        group = group * _SCALES + self._quantity_scale
         order = np.argsort(group, kind="stable")
         starts = np.flatnonzero(np.concatenate(([True], np.diff(group[order]) != 0))) if len(group) else order
         if len(starts):
@@ -83,15 +106,10 @@ class Selection:
     def _atom(self, number: int) -> Atom | None:
         if number in self._wide:
             return self._wide[number]
-        if self._position is not None:
-            at = self._position.get(number, -1)
-        else:
-            at = int(np.searchsorted(self._ids, number))
-            at = at if at < len(self._ids) and self._ids[at] == number else -1
-        if at < 0:
+        at = int(np.searchsorted(self._ids, number))
+        if at == len(self._ids) or self._ids[at] != number:
             return None
-        scales = int(self._state.price_scale[number]), int(self._state.quantity_scale[number])
-        return layout.to_atom(self._rows[at].tolist(), *scales)
+        return layout.to_atom(self._rows[at].tolist(), int(self._price_scale[at]), int(self._quantity_scale[at]))
 
 
 def everything(state: Aggregator, ids: Ints) -> Selection:

@@ -7,14 +7,19 @@ SEND_SECONDS it is closed with 1013 and costs the others nothing meanwhile.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from itertools import islice
 from typing import Any, Protocol
 
 import msgspec
+import numpy as np
+import structlog
 
 from gateway.app import Gateway
 from gateway.live import EVENT_TOPICS, SUBSCRIPTIONS, Slot, Wanted, encode, frame
+from gateway.websocket import REASON, TRY_AGAIN_LATER
+from telemetry.backbone.record import Record
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput
 
@@ -22,16 +27,18 @@ HEARTBEAT_NS = 5_000_000_000
 SEND_SECONDS = 20.0
 CLOSE_SECONDS = 5.0
 FRAME_TRADES = 500  # of an event frame
-BEHIND_TRADES = 50_000  # a client further behind is told a gap
-TRY_AGAIN_LATER = 1013
+TURN_FRAMES = 20  # event frames of one subscription before the others of its connection have their turn
+BEHIND_TRADES = 50_000  # a client that falls further behind is told a gap
+POLICY_VIOLATION, INTERNAL_ERROR = 1008, 1011
 MAX_COMMAND = 1 << 20
+logger = structlog.get_logger("gateway")
 
 
 class Socket(Protocol):
     """What is needed of a WebSocket connection."""
 
     async def accept(self) -> None: ...
-    async def receive_text(self) -> str: ...
+    async def receive(self) -> Mapping[str, Any]: ...
     async def send_text(self, data: str) -> None: ...
     async def close(self, code: int = 1000, reason: str | None = None) -> None: ...
 
@@ -66,9 +73,24 @@ class Stream:
             for task in (reader, writer):
                 task.cancel()
             outcomes = await asyncio.gather(reader, writer, return_exceptions=True)
-        if isinstance(outcomes[1], TimeoutError):
+        ending = _ending(outcomes, closed)
+        if ending is not None:
             with suppress(TimeoutError, closed, RuntimeError):
-                await asyncio.wait_for(socket.close(TRY_AGAIN_LATER, "the client does not read"), CLOSE_SECONDS)
+                await asyncio.wait_for(socket.close(*ending), CLOSE_SECONDS)
+
+
+def _ending(outcomes: Sequence[BaseException | None], closed: type[Exception]) -> tuple[int, str] | None:
+    """Close code and reason, when it is not the client who has ended the connection."""
+    reader, writer = outcomes
+    if isinstance(writer, TimeoutError):
+        return TRY_AGAIN_LATER, REASON
+    if isinstance(reader, InvalidInput):
+        return POLICY_VIOLATION, reader.detail[:120]
+    for outcome in outcomes:
+        if outcome is not None and not isinstance(outcome, (closed, asyncio.CancelledError)):
+            logger.error("stream", error=repr(outcome))
+            return INTERNAL_ERROR, "the gateway failed"
+    return None
 
 
 class _Connection:
@@ -80,15 +102,17 @@ class _Connection:
 
     async def read(self) -> None:
         """Take commands; a wrong one is answered with an error frame and changes nothing."""
-        while True:
-            text = await self._socket.receive_text()
+        while (message := await self._socket.receive())["type"] != "websocket.disconnect":
             if len(self._answers) > 2 * SUBSCRIPTIONS:
                 raise InvalidInput("expected the answers to be read, received more commands")
+            text = message.get("text")
             try:
+                if text is None:
+                    raise InvalidInput("expected a text frame, received a binary one")
                 self._obey(text)
             except (InvalidInput, msgspec.MsgspecError) as error:
                 detail = error.detail if isinstance(error, InvalidInput) else str(error)
-                self._answer({"type": "error", "id": None, "detail": detail[:500]})
+                self._answer({"type": "error", "id": _id_of(text), "detail": detail[:500]})
 
     def _obey(self, text: str) -> None:
         if len(text) > MAX_COMMAND:
@@ -99,14 +123,16 @@ class _Connection:
         if command.unsubscribe is not None:
             slot = self.slots.pop(command.unsubscribe, None)
             if slot is None:
-                raise InvalidInput(f"unsubscribe: expected the id of a subscription, received {command.unsubscribe!r}")
+                raise InvalidInput(
+                    f"unsubscribe: expected the id of a subscription, received {command.unsubscribe[:64]!a}"
+                )
             self._gateway.live.unsubscribe([slot])
         if command.subscribe is None and command.unsubscribe is None:
             raise InvalidInput("expected subscribe or unsubscribe, received neither")
 
     def _subscribe(self, wanted: Wanted) -> None:
         if wanted.id in self.slots:
-            raise InvalidInput(f"id: expected one not in use, received {wanted.id[:64]!r}")
+            raise InvalidInput(f"id: expected one not in use, received {wanted.id[:64]!a}")
         if len(self.slots) >= SUBSCRIPTIONS:
             raise InvalidInput(f"expected at most {SUBSCRIPTIONS} subscriptions, received one more")
         seq, now_ns = self._gateway.state.applied, self._gateway.clocks.monotonic_ns()
@@ -140,8 +166,12 @@ class _Connection:
 
     async def _serve(self, slot: Slot) -> None:
         if slot.wanted.topic in EVENT_TOPICS:
-            for event in self._events(slot):
-                await self._send(event)
+            for event in islice(self._events(slot), TURN_FRAMES):
+                await (self._send(event) if event else asyncio.sleep(0))
+                if self.slots.get(slot.wanted.id) is not slot:
+                    return  # unsubscribed meanwhile
+            if slot.next_seq <= self._gateway.state.applied:
+                self._wake.set()
         elif (answer := slot.take()) is not None:
             await self._send(answer)
             clock = self._gateway.clocks.monotonic_ns
@@ -157,23 +187,39 @@ class _Connection:
         if not slot.started:
             slot.started = True
             yield frame("snapshot", slot.wanted, slot.next_seq - 1, b"[]")
-        if slot.next_seq < applied - BEHIND_TRADES:
+        if slot.next_seq >= applied - FRAME_TRADES:
+            slot.resuming = False
+        elif slot.next_seq < applied - BEHIND_TRADES and not slot.resuming:
             missed = {"first": slot.next_seq, "last": applied - BEHIND_TRADES}
             slot.next_seq = missed["last"] + 1
             yield frame("gap", slot.wanted, missed["last"], encode(missed))
-        while slot.next_seq <= applied:
-            last = min(applied, slot.next_seq + FRAME_TRADES - 1)
-            rows = list(self._trades(slot.wanted, slot.next_seq, last))
-            slot.next_seq = last + 1
-            if rows:
-                yield frame("update", slot.wanted, last, encode(rows))
+        for record in self._gateway.backbone.records(slot.next_seq, applied) if slot.next_seq <= applied else ():
+            if record.count:
+                yield from _frames(slot, record, min(applied, record.last_seq))
 
-    def _trades(self, wanted: Wanted, first: int, last: int) -> Iterator[dict[str, Any]]:
-        for record in self._gateway.backbone.records(first, last):
-            if not record.count:
-                continue
-            low, high = max(first, record.first_seq), min(last, record.last_seq)
-            columns = decode_frame(record.frame).slice(low - record.first_seq, high - record.first_seq + 1)
-            for seq, row in enumerate(columns.rows(), low):
-                if "*" in wanted.symbols or row["symbol"] in wanted.symbols:
-                    yield {"seq": seq} | row
+
+def _frames(slot: Slot, record: Record, last: int) -> Iterator[bytes]:
+    """A record's trades from the cursor to `last`; the cursor stands behind what was given out."""
+    columns = decode_frame(record.frame)
+    symbols = set(slot.wanted.symbols)
+    codes = [code for code, of in enumerate(columns.instruments) if of.symbol in symbols or "*" in symbols]
+    wanted = np.isin(columns.instrument, codes)
+    for first in range(slot.next_seq, last + 1, FRAME_TRADES):
+        stop = min(last + 1, first + FRAME_TRADES)
+        slot.next_seq = stop
+        low, high = first - record.first_seq, stop - record.first_seq
+        if wanted[low:high].any():
+            rows = zip(range(first, stop), columns.slice(low, high).rows(), wanted[low:high].tolist(), strict=True)
+            chosen = [{"seq": seq} | row for seq, row, is_in in rows if is_in]
+            yield frame("update", slot.wanted, stop - 1, encode(chosen))
+    yield b""  # a pause, also when there was nothing to send
+
+
+def _id_of(text: str | None) -> str | None:
+    """The id in a command that cannot be obeyed, as far as it can be read."""
+    with suppress(msgspec.MsgspecError):
+        command = msgspec.json.decode(text or "", type=dict[str, Any])
+        of = command.get("subscribe")
+        found = of.get("id") if isinstance(of, dict) else command.get("unsubscribe")
+        return found[:64] if isinstance(found, str) else None
+    return None

@@ -75,6 +75,10 @@ class Gateway:
         path = "/v1/stats" if symbol is None else f"/v1/stats/{quote(symbol, safe='')}"
         return self.get(path, {"window": window})
 
+    def candles(self, symbol: str, interval: str, limit: int) -> dict[str, Any]:
+        """The newest candles of a symbol."""
+        return self.get(f"/v1/candles/{quote(symbol, safe='')}", {"interval": interval, "limit": limit})
+
     def post_trades(self, body: bytes, key: str) -> Answer:
         """Send an array of trades; safe to repeat with the same body and key."""
         headers = {"content-type": "application/json", "idempotency-key": key}

@@ -28,8 +28,9 @@ from telemetry.frame import Array
 from telemetry.times import ABSENT
 from telemetry.trade import NO_FEE, Trade
 
-_KEY = blake2b(digest_size=16, person=b"trade key")
-_PAYLOAD = blake2b(digest_size=8, person=b"trade payload")
+PERSON_KEY, PERSON_PAYLOAD = b"trade key", b"trade payload"
+_KEY = blake2b(digest_size=16, person=PERSON_KEY)
+_PAYLOAD = blake2b(digest_size=8, person=PERSON_PAYLOAD)
 _BOOL, _U64 = np.dtype(bool), np.dtype("<u8")
 _NUMBERS = Struct("<qqqqqqqBBBBB")
 _PACKED = np.dtype(

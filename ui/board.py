@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from telemetry.errors import TryAgain
 
@@ -37,6 +37,27 @@ class Part:
 
 
 NOTHING = Part()
+
+
+class Status(NamedTuple):
+    """`connecting`, `live` or `away`; why; since when (UTC ns); the number of connections so far."""
+
+    phase: str
+    reason: str
+    since: int
+    connection: int
+
+
+@dataclass(frozen=True)
+class View:
+    """Everything at one instant."""
+
+    status: Status
+    seq: int
+    all: Part
+    recent: Part
+    latency: Part
+    health: Part
 
 
 class Board:

@@ -10,14 +10,16 @@ from zoneinfo import ZoneInfo
 UP, DOWN = "#16a34a", "#dc2626"  # readable on light and on dark
 FAINT = "rgba(128, 128, 128, 0.25)"
 LEFT, RIGHT = 8, 78  # pixels; prices stand on the right, next to the newest candle
+FEWEST = 60  # places on the time axis
+EMPTY = "-"  # ECharts for "nothing here"
 _FORMATS = {"1s": "%H:%M:%S", "10s": "%H:%M:%S", "1h": "%d %b %H:%M"}
 
 
 def price_chart(rows: Sequence[Mapping[str, Any]], *, interval: str, zone: str) -> dict[str, Any]:
     """Candles (ascending, as the gateway gives them) as an ECharts option; times in `zone`."""
-    labels = [_label(row["start"], interval, zone) for row in rows]
-    volumes = [float(row["quantity"]) for row in rows]
-    rising = [float(row["close"]) >= float(row["open"]) for row in rows]
+    # A few candles stand at the right, next to the price axis, instead of being spread over the whole width.
+    before = max(0, FEWEST - len(rows))
+    labels = [""] * before + [_label(row["start"], interval, zone) for row in rows]
     return {
         "animation": False,
         "grid": [
@@ -27,17 +29,13 @@ def price_chart(rows: Sequence[Mapping[str, Any]], *, interval: str, zone: str) 
         "axisPointer": {"link": [{"xAxisIndex": "all"}]},
         "tooltip": {"trigger": "axis", "axisPointer": {"type": "cross"}, "confine": True},
         "xAxis": [_times(labels, 0, shown=False), _times(labels, 1, shown=True)],
-        "yAxis": [_prices(), _volumes()],
-        "series": [_candles(rows), _bars("bought up", volumes, rising, UP), _bars("sold down", volumes, rising, DOWN)],
+        "yAxis": [_prices(rows), _volumes()],
+        "series": [
+            _candles(rows, before),
+            _bars("volume, up", rows, before, UP),
+            _bars("volume, down", rows, before, DOWN),
+        ],
     }
-
-
-def summary(symbol: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    """The chart in words, for those who do not see it."""
-    if not rows:
-        return f"No candles of {symbol}"
-    last = rows[-1]
-    return f"Price of {symbol}: {len(rows)} candles, the newest opened at {last['open']} and stands at {last['close']}"
 
 
 def _label(start: str, interval: str, zone: str) -> str:
@@ -58,9 +56,15 @@ def _times(labels: list[str], grid: int, *, shown: bool) -> dict[str, Any]:
     }
 
 
-def _prices() -> dict[str, Any]:
+def _prices(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # scale: a price axis that starts at 0 shows a flat line
-    return {"scale": True, "position": "right", "splitLine": {"lineStyle": {"color": FAINT}}, "splitNumber": 5}
+    axis = {"scale": True, "position": "right", "splitLine": {"lineStyle": {"color": FAINT}}, "splitNumber": 5}
+    prices = {float(row[name]) for row in rows for name in ("high", "low")}
+    if len(prices) == 1:  # one price only: the axis would have no height
+        only = prices.pop()
+        room = abs(only) * 0.01 or 1.0
+        axis |= {"min": only - room, "max": only + room, "axisLabel": {"showMinLabel": False, "showMaxLabel": False}}
+    return axis
 
 
 def _volumes() -> dict[str, Any]:
@@ -68,36 +72,48 @@ def _volumes() -> dict[str, Any]:
     return {"gridIndex": 1, "position": "right", "splitLine": {"show": False}, "axisPointer": {"show": False}} | quiet
 
 
-def _candles(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
     series: dict[str, Any] = {
         "name": "price",
         "type": "candlestick",
-        "data": [[float(row[name]) for name in ("open", "close", "low", "high")] for row in rows],
+        "data": [EMPTY] * before + [[float(row[name]) for name in ("open", "close", "low", "high")] for row in rows],
         "barMaxWidth": 12,
         "itemStyle": {"color": UP, "color0": DOWN, "borderColor": UP, "borderColor0": DOWN},
     }
     if rows:
         last = rows[-1]
-        colour = UP if float(last["close"]) >= float(last["open"]) else DOWN
+        colour = UP if _rose(last) else DOWN
         series["markLine"] = {
             "silent": True,
             "symbol": "none",
             "data": [{"yAxis": float(last["close"])}],
             "lineStyle": {"color": colour, "type": "dashed", "width": 1},
-            "label": {"formatter": last["close"], "color": "#ffffff", "backgroundColor": colour, "padding": [2, 4]},
+            "label": {
+                "position": "end",
+                "formatter": last["close"],
+                "color": "#ffffff",
+                "backgroundColor": colour,
+                "padding": [3, 5],
+                "borderRadius": 3,
+            },
         }
     return series
 
 
-def _bars(name: str, volumes: list[float], rising: list[bool], colour: str) -> dict[str, Any]:
+def _rose(row: Mapping[str, Any]) -> bool:
+    return float(row["close"]) >= float(row["open"])
+
+
+def _bars(name: str, rows: Sequence[Mapping[str, Any]], before: int, colour: str) -> dict[str, Any]:
     wanted = colour == UP
+    volumes = [float(row["quantity"]) if _rose(row) == wanted else EMPTY for row in rows]
     return {
         "name": name,
         "type": "bar",
         "stack": "volume",
         "xAxisIndex": 1,
         "yAxisIndex": 1,
-        "data": [volume if up == wanted else None for volume, up in zip(volumes, rising, strict=True)],
+        "data": [EMPTY] * before + volumes,
         "barMaxWidth": 12,
         "itemStyle": {"color": colour, "opacity": 0.6},
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import streamlit as st
 
@@ -48,15 +48,22 @@ def note(text: str, tone: str = "", *, key: str) -> None:
     _note()(key=key, data={"text": text, "tone": tone})
 
 
+class TableState(NamedTuple):
+    """The chosen symbol, as of which trade the figures are true, and whether they stand still."""
+
+    selected: str
+    as_of_seq: int
+    stale: bool
+
+
 def symbol_table(
-    columns: Sequence[Column], lines: Sequence[Sequence[Cell]], *, selected: str | None, as_of_seq: int, key: str
+    columns: Sequence[Column], lines: Sequence[Sequence[Cell]], state: TableState, *, key: str
 ) -> str | None:
     """The table; the symbol that was chosen since the last run, if any."""
     data = {
         "columns": [column._asdict() for column in columns],
         "rows": [{"key": line[0].text, "cells": [list(cell) for cell in line]} for line in lines],
-        "selected": selected,
-        "as_of_seq": as_of_seq,
+        **state._asdict(),
     }
     chosen = _table()(key=key, data=data, on_chosen_change=_nothing).chosen
     return chosen if isinstance(chosen, str) else None

@@ -10,8 +10,7 @@ import random
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 from urllib.parse import urlsplit
 
 import msgspec
@@ -21,7 +20,7 @@ from websockets.sync.client import ClientConnection, connect
 
 from telemetry.client import FRAME_BYTES, LOOPBACK
 from telemetry.errors import TryAgain
-from ui.board import INTERVAL_MS, SUBSCRIPTIONS, Board, Part
+from ui.board import INTERVAL_MS, SUBSCRIPTIONS, Board, Status, View
 
 OPEN_SECONDS = 3.0
 POLL_SECONDS = 0.2  # how late a new subscription or the end may be noticed
@@ -31,27 +30,6 @@ WATCHED = 90  # candles at a time; a connection may have 100 subscriptions
 UNWATCHED_SECONDS = 20.0  # nobody has looked at a chart for that long
 
 logger = structlog.get_logger("feed")
-
-
-class Status(NamedTuple):
-    """`connecting`, `live` or `away`; why; since when (UTC ns); the number of connections so far."""
-
-    phase: str
-    reason: str
-    since: int
-    connection: int
-
-
-@dataclass(frozen=True)
-class View:
-    """Everything at one instant."""
-
-    status: Status
-    seq: int
-    all: Part
-    recent: Part
-    latency: Part
-    health: Part
 
 
 class Feed:

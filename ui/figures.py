@@ -10,11 +10,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
-from ui.feed import View
+from ui.board import View
 
 NONE = "–"
+MONEY = 2  # decimals of an amount of money
 WINDOW_SECONDS = 60  # of ui.board.WINDOW
 LINES = 200  # of the table; the filter finds the others
 _SUFFIXES = ((12, "T"), (9, "B"), (6, "M"))
@@ -27,6 +27,9 @@ class Card(NamedTuple):
     label: str
     value: str
     description: str
+
+
+CARDS = ("Trades", "Volume", "Notional", "Trades per second", "p99 end to end", "Workers")
 
 
 class Cell(NamedTuple):
@@ -48,21 +51,21 @@ class Column(NamedTuple):
 COLUMNS = (
     Column("Symbol", "Choose one to see its chart"),
     Column("Last", "Price of the latest trade", "tick"),
-    Column("High", "Highest price"),
-    Column("Low", "Lowest price"),
-    Column("VWAP", "Average price, weighted by quantity"),
     Column("Trades", "Number of trades"),
     Column("Trades/s", "Trades per second in the last minute"),
     Column("Volume", "Sum of the quantities"),
     Column("Notional", "Sum of price × quantity × multiplier"),
     Column("Currency", "Of price and notional"),
+    Column("VWAP", "Average price, weighted by quantity"),
+    Column("High", "Highest price"),
+    Column("Low", "Lowest price"),
     Column("Imbalance", "(bought − sold) / (bought + sold) quantity", "sign"),
     Column("Last trade", "When it traded"),
 )
 
 
-def amount(text: str | None) -> Cell:
-    """A sum: grouped by thousands, at most six decimals, shortened from ten million on."""
+def amount(text: str | None, decimals: int = 6) -> Cell:
+    """A sum: grouped by thousands, below a thousand with at most `decimals`, shortened from ten million on."""
     if text is None:
         return Cell(NONE)
     value = Decimal(text)
@@ -72,13 +75,14 @@ def amount(text: str | None) -> Cell:
         if power >= max(exponent, 7):
             shown, suffix = value.scaleb(-exponent, _EXACT), letter
             break
-    digits = 3 if suffix else 0 if power >= 6 else 2 if power >= 3 else 6
+    digits = 3 if suffix else 2 if power >= 3 else decimals
     rounded = shown.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN, _EXACT)
-    if not rounded and value:  # smaller than what six decimals show
+    if not rounded and value:  # smaller than what the decimals show
         return Cell(f"{value:.3g}", float(value), text)
     words = f"{rounded:,f}"
-    words = words if suffix or "." not in words else words.rstrip("0").rstrip(".")
-    return Cell(words + suffix, float(value), "" if Decimal(words.replace(",", "")) == value else text)
+    if decimals > MONEY and not suffix and "." in words:
+        words = words.rstrip("0").rstrip(".")
+    return Cell(words + suffix, float(value), "" if not suffix and rounded == value else text)
 
 
 def count(number: int) -> Cell:
@@ -96,8 +100,8 @@ def price(value: str | float | None, decimals: int) -> Cell:
 
 
 def decimals_of(prices: Iterable[str | None]) -> int:
-    """The decimals that prices of one instrument have at most."""
-    return max((len(text.partition(".")[2]) for text in prices if text), default=0)
+    """The decimals that prices of one instrument have at most; at least two, because trailing zeros are not sent."""
+    return max(MONEY, max((len(text.partition(".")[2]) for text in prices if text), default=0))
 
 
 def seconds(value: float | None) -> str:
@@ -113,20 +117,25 @@ def seconds(value: float | None) -> str:
 def rate(trades: int) -> str:
     """Trades per second in the last minute."""
     per_second = trades / WINDOW_SECONDS
-    return f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2f}"
+    if not trades:
+        return "0"
+    return (
+        f"{per_second:,.0f}" if per_second >= 100 else f"{per_second:.1f}" if per_second >= 1 else f"{per_second:.2f}"
+    )
 
 
-def clock(text: str | None, zone: str) -> str:
-    """The time of day of an RFC 3339 text, with the date when it is not today's."""
+def clock(text: str | None, now: datetime) -> str:
+    """The time of day of an RFC 3339 text in the zone of `now`, with the date when it is not today's."""
     if text is None:
         return NONE
-    moment = datetime.fromisoformat(text[:26] + "+00:00").astimezone(ZoneInfo(zone))
-    today = datetime.now(ZoneInfo(zone)).date()
-    return f"{moment:%H:%M:%S}" if moment.date() == today else f"{moment:%Y-%m-%d %H:%M:%S}"
+    moment = datetime.fromisoformat(text[:26] + "+00:00").astimezone(now.tzinfo)
+    return f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
 def cards(view: View) -> list[Card]:
-    """The figures on top."""
+    """The figures on top; unknown ones, as long as the gateway has not said anything."""
+    if not view.status.connection:
+        return [Card(name, NONE, "not known yet") for name in CARDS]
     totals, recent = view.all.also.get("totals") or {}, view.recent.also.get("totals") or {}
     as_of = f"as of seq {view.all.seq:,}"
     stage = view.latency.rows.get("end_to_end") or {}
@@ -148,8 +157,8 @@ def _money(notional: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> Ca
     for row in rows:
         trades[row.get("currency") or ""] += row["trades"]
     order = sorted(notional, key=lambda currency: (-trades[currency], currency))
-    shown = [f"{amount(notional[currency]).text} {currency}".strip() for currency in order]
-    rest = shown[1:3] + ([f"{len(shown) - 3} more"] if len(shown) > 3 else [])
+    shown = [f"{amount(notional[currency], MONEY).text} {currency}".strip() for currency in order]
+    rest = shown[1:2] + ([f"{len(shown) - 2} more"] if len(shown) > 2 else [])
     return Card("Notional", shown[0] if shown else "0", " · ".join(rest) or "price × quantity")
 
 
@@ -160,25 +169,27 @@ def matching(rows: Mapping[str, Mapping[str, Any]], wanted: str) -> list[str]:
     return sorted(found, key=lambda symbol: (-rows[symbol]["trades"], symbol))
 
 
-def lines(view: View, symbols: Sequence[str], zone: str) -> list[list[Cell]]:
-    """The rows of the table."""
-    return [_line(symbol, view.all.rows[symbol], view.recent.rows.get(symbol) or {}, zone) for symbol in symbols]
+def lines(view: View, symbols: Sequence[str], now: datetime) -> list[list[Cell]]:
+    """The rows of the table; times in the zone of `now`."""
+    return [_line(symbol, view.all.rows[symbol], view.recent.rows.get(symbol) or {}, now) for symbol in symbols]
 
 
-def _line(symbol: str, row: Mapping[str, Any], recent: Mapping[str, Any], zone: str) -> list[Cell]:
+def _line(symbol: str, row: Mapping[str, Any], recent: Mapping[str, Any], now: datetime) -> list[Cell]:
     names = ("price_last", "price_high", "price_low", "price_open")
     decimals = decimals_of(row[name] for name in names)
     imbalance = row["imbalance"]
     trades = int(recent.get("trades", 0))
     return [
         Cell(symbol),
-        *(price(row[name], decimals) for name in names[:3]),
-        price(row["vwap"], decimals),
+        price(row["price_last"], decimals),
         count(row["trades"]),
         Cell(rate(trades), trades),
         amount(row["quantity"]),
-        amount(row["notional"]),
+        amount(row["notional"], MONEY),
         Cell(row["currency"] or NONE),
+        price(row["vwap"], decimals),
+        price(row["price_high"], decimals),
+        price(row["price_low"], decimals),
         Cell(NONE if imbalance is None else f"{imbalance:+.0%}", imbalance),
-        Cell(clock(row["last_timestamp"], zone), None, row["last_timestamp"] or ""),
+        Cell(clock(row["last_timestamp"], now), None, row["last_timestamp"] or ""),
     ]

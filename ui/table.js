@@ -93,6 +93,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   Object.assign(state, { columns: data.columns, rows: data.rows, selected: data.selected });
   state.choose = (symbol) => setTriggerValue("chosen", symbol);
   table.dataset.asOfSeq = data.as_of_seq;
+  table.dataset.stale = data.stale;
   if (first) listen(table, state);
   draw(table, state);
 }

@@ -1,9 +1,9 @@
 """The trade ticket: what a person types, sent at once, counted once.
 
-Theory of operation: a ticket gets its trade_id when it opens, and the same id is its Idempotency-Key. However often it is
-sent (a double click, a retry after a timeout), the gateway counts it once. It gets a new id only when its trade is
-known to be recorded and somebody types another one, or asks for a new ticket. After an unknown outcome it keeps its id: sending it
-again tells whether the first one arrived.
+Theory of operation: a ticket gets its trade_id when it opens, and the same id is its Idempotency-Key. However often it
+is sent (a double click, a retry after a timeout), the gateway counts it once. It gets a new id only when its trade is
+known to be recorded and somebody types another one, or asks for a new ticket. After an unknown outcome it keeps its id:
+sending it again tells whether the first one arrived.
 """
 
 from __future__ import annotations

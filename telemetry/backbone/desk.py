@@ -95,9 +95,8 @@ class Desk:
         if self._closed or self._failure is not None:
             return
         try:
-            while sends := self._dispatcher.next(monotonic()):
-                for send in sends:
-                    self._send(send)
+            while self._send(self._dispatcher.next(monotonic())):
+                pass
         except Exception as error:  # raised where somebody waits, not into the event loop
             self._failure = error
             self._arrived.set()
@@ -110,10 +109,15 @@ class Desk:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _send(self, send: Send) -> None:
-        last = self._carry(send)
-        if last != send.last:
-            self._dispatcher.withdraw(send.attempt, send.worker, monotonic(), beyond=last)
+    def _send(self, sends: list[Send]) -> bool:
+        """Whether anything of them was not sent, so that it may go elsewhere."""
+        whole = True
+        for send in sends:
+            last = self._carry(send)
+            if last != send.last:
+                whole = False
+                self._dispatcher.withdraw(send.attempt, send.worker, monotonic(), beyond=last)
+        return not whole
 
     def _carry_out(self, instructions: Iterable[Close | Quarantined]) -> None:
         for instruction in instructions:
@@ -125,6 +129,8 @@ class Desk:
         self.push()
 
     def _arm(self) -> None:
+        if self._timer is not None and self._timer.when() <= self._loop.time() + TICK_SECONDS:
+            return
         due = self._dispatcher.deadline()
         if due is None or (self._timer is not None and self._timer.when() <= self._loop.time() + (due - monotonic())):
             return  # one that fires too early sets the next one

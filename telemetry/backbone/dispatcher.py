@@ -73,8 +73,7 @@ class Dispatcher:
     def joined(self, worker: str, version: str, now: float, *, generation: int = 0, pid: int = 0) -> list[Quarantined]:
         """`worker` is connected. What it held before is lost. If its version is another one it gets no lease."""
         quarantined = self.lost(worker, "replaced", now)
-        usable = version == self.version
-        self._fleet.add(Worker(worker, version, generation, pid, usable, beat_at=now))
+        self._fleet.add(Worker(worker, version, generation, pid, version == self.version, beat_at=now))
         return quarantined
 
     def beat(self, worker: str, now: float) -> None:
@@ -155,7 +154,7 @@ class Dispatcher:
     def deadline(self) -> float | None:
         """When `tick` or `next` has something to do even if nothing else happens."""
         times = [worker.due(self.limits) for worker in self._fleet]
-        if (slow := self._second_candidate()) is not None and self._fleet.usable() > 1:
+        if (slow := self._second_candidate()) is not None:
             times.append(slow.sent_at + self._patience.seconds)
         return min(times, default=None)
 
@@ -233,6 +232,8 @@ class Dispatcher:
     def _second_candidate(self) -> Held | None:
         """The lease of the oldest missing trade, if it is the only one and no suspect."""
         oldest = self.accepted_seq + 1
+        if self._fleet.usable() < 2:
+            return None
         leases = [lease for lease in self._fleet.leases() if lease.first <= oldest <= lease.last]
         if len(leases) != 1 or leases[0].suspect is not None or leases[0].returned:
             return None
@@ -247,8 +248,9 @@ class Dispatcher:
         """The bound on what is out or waits: W × N, but the oldest missing range may always go."""
         if first == self.accepted_seq + 1:
             return True
-        out = sum(lease.open for lease in self._fleet.leases())
-        return out + self._accepted.waiting < self.limits.window * self._fleet.usable()
+        room = self.limits.window * self._fleet.usable() - self._accepted.waiting
+        # Counting those that still matter is dearer, and seldom gives another answer.
+        return self._fleet.out() < room or sum(lease.open for lease in self._fleet.leases()) < room
 
     def _send(self, worker: Worker, first: int, last: int, now: float, suspect: Suspect | None = None) -> Send:
         self._attempt += 1
@@ -258,8 +260,7 @@ class Dispatcher:
     def _charge(self, lease: Held, first: int, last: int) -> list[Quarantined]:
         """A worker died over [first, last]."""
         rest = [Suspect(first, last)] if lease.suspect is None else after_death(lease.suspect, first, last)
-        for suspect in rest:
-            self._suspects.add(suspect)
+        self._suspects.add(*rest)
         if rest or lease.suspect is None:
             return []
         self._accepted.quarantine(first)
@@ -278,9 +279,7 @@ class Dispatcher:
 
     def _uncovered(self, ended: Held) -> list[Range]:
         """The parts of a lease that ended which are neither accepted nor leased to another worker."""
-        parts = Ranges()
-        for first, last in self._accepted.missing(ended.first, ended.last):
-            parts.add(first, last)
+        parts = Ranges(self._accepted.missing(ended.first, ended.last))
         for lease in self._fleet.leases():
             if lease.overlaps(ended.first, ended.last):
                 parts.remove(lease.first, lease.last)

@@ -24,6 +24,7 @@ class Worker:
     beat_at: float
     resting: bool = False  # its socket took no more or its result was useless; over with its next heartbeat
     held: dict[int, Held] = field(default_factory=dict)
+    last_attempt: int = 0
     leases_done: int = 0
     trades_done: int = 0
 
@@ -39,6 +40,7 @@ class Worker:
     def give(self, lease: Held) -> None:
         """Put `lease` at the end of its window."""
         self.held[lease.attempt] = lease
+        self.last_attempt = lease.attempt
         lease.since = lease.sent_at
 
     def take(self, attempt: int, now: float) -> Held:
@@ -89,11 +91,13 @@ class Fleet:
         """How many may be given leases (the N of the bound W × N)."""
         return sum(worker.usable for worker in self)
 
-    def leases(self) -> Iterator[Held]:
+    def leases(self) -> list[Held]:
         """Every lease that is not settled: at most W × N, and those of lost workers whose result came before."""
-        for worker in self:
-            yield from worker.held.values()
-        yield from self._returned.values()
+        return [lease for worker in self for lease in worker.held.values()] + list(self._returned.values())
+
+    def out(self) -> int:
+        """How many leases are not settled."""
+        return sum([len(worker.held) for worker in self], len(self._returned))
 
     def received(self, worker: str, attempt: int, now: float) -> Held | None:
         """The result of a lease is here: it leaves its worker's window and waits for its verdict."""
@@ -129,7 +133,7 @@ class Fleet:
     def least_loaded(self, window: int, *, but: Collection[str] = ()) -> Worker | None:
         """Whoever holds fewest leases, less than `window`, but the ids in `but` and whoever retries a suspect."""
         free = [w for w in self if w.ready and len(w.held) < window and w.id not in but]
-        return min(free, key=lambda worker: len(worker.held), default=None)
+        return min(free, key=lambda worker: (len(worker.held), worker.last_attempt), default=None)
 
     def status(self, now: float) -> list[WorkerStatus]:
         """One row per connected worker."""

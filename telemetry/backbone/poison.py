@@ -38,9 +38,10 @@ class Suspects:
         """The oldest."""
         return self._waiting[0] if self._waiting else None
 
-    def add(self, suspect: Suspect) -> None:
-        """Let `suspect` wait for its retry."""
-        insort(self._waiting, suspect)
+    def add(self, *suspects: Suspect) -> None:
+        """Let `suspects` wait for their retry."""
+        for suspect in suspects:
+            insort(self._waiting, suspect)
 
     def take(self) -> Suspect:
         """The oldest, no longer waiting."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 Range = tuple[int, int]
 
@@ -13,9 +13,11 @@ class Ranges:
 
     __slots__ = ("_firsts", "_lasts")
 
-    def __init__(self) -> None:
+    def __init__(self, ranges: Iterable[Range] = ()) -> None:
         self._firsts: list[int] = []
         self._lasts: list[int] = []
+        for first, last in ranges:
+            self.add(first, last)
 
     def __len__(self) -> int:
         return len(self._firsts)

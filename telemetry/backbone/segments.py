@@ -34,7 +34,7 @@ from telemetry.errors import Stop
 MAGIC = b"TTSEGMNT"
 VERSION = 1
 SEGMENT_HEADER_BYTES = 4096
-CHUNK_BYTES = 1 << 20  # one sync of a chunk takes about as long as a few commits; larger ones show in their p99
+CHUNK_BYTES = 1 << 18  # of preparation: small, so that a commit beside it waits behind little
 
 _HEADER = struct.Struct("<8sII16sQQ")
 _PREFIX, _SUFFIX = "journal-", ".segment"

@@ -101,9 +101,11 @@ class Drain:
             if self._socket.closed:  # what was delivered closed it
                 return True
             try:
-                frames = self._socket.recv_multipart(zmq.NOBLOCK, copy=False)
+                frames = [self._socket.recv(zmq.NOBLOCK, copy=False)]
             except zmq.Again:
                 return True
+            while frames[-1].more:  # all frames of a message arrive together; ours have one
+                frames.append(self._socket.recv(copy=False))
             self._deliver(frames)
         return False
 

@@ -19,7 +19,7 @@ from tests.backbone.trades import HOLD, POISON, VERSION, analyse, numbers_of
 
 def pause(seconds: float) -> None:
     """Be busy, as an analysis is: the event loop stands still."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # sleeps: stands for work
 
 
 async def work(link: WorkerLink, lease: Lease, arguments: argparse.Namespace) -> None:

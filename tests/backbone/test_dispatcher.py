@@ -89,8 +89,11 @@ def test_each_operation_is_quick_with_a_million_trades_of_backlog() -> None:
 
 
 def test_a_worker_holds_at_most_its_window() -> None:
-    it = dispatcher("a", available=100, lease_trades=1, window=3)
-    assert len(it.next(0)) == 3
+    it = dispatcher("a", "b", available=100, lease_trades=1, window=3)
+    first, *_ = it.next(0)
+    it.withdraw(first.attempt, "a", 0)  # a rests, so its share of the bound is free
+    it.next(0)
+    assert {worker.id: worker.outstanding for worker in it.status(0).workers} == {"a": 2, "b": 3}
 
 
 def test_a_returned_lease_makes_room_for_one_more() -> None:
@@ -114,7 +117,7 @@ def test_what_is_leased_or_waits_for_the_oldest_range_is_bounded() -> None:
                 settle(it, send, Verdict.WAITING)
         sends = it.next(0)
         status = it.status(0)
-        assert sum(map(lambda w: w.outstanding, status.workers)) + status.waiting <= 4
+        assert sum(worker.outstanding for worker in status.workers) + status.waiting <= 4
     assert status.waiting == 2
 
 
@@ -347,6 +350,25 @@ def test_the_oldest_range_is_leased_a_second_time_when_it_takes_four_times_the_m
     assert again.worker != slow.worker
     assert again.attempt != slow.attempt
     assert it.next(1.45) == []
+
+
+def test_a_second_lease_never_goes_to_the_worker_that_has_the_first() -> None:
+    it = dispatcher("a")
+    quick_lease(it, 0.1)
+    it.available(5)
+    it.next(1.0)
+    assert it.next(3.0) == []
+
+
+def test_of_equally_loaded_workers_the_one_that_waited_longest_is_next() -> None:
+    it = dispatcher("a", "b")
+    order = []
+    for seq in range(1, 5):
+        it.available(seq)
+        send = only(it.next(0))
+        order.append(send.worker)
+        settle(it, send)
+    assert order == ["a", "b", "a", "b"]
 
 
 def test_a_second_lease_waits_for_its_floor() -> None:

@@ -1,7 +1,7 @@
 """The dispatcher against a world of workers that die, stall, answer late, twice and in any order.
 
-The acceptor below is the aggregator's accept rule, in the smallest form. After every step: no trade is accepted twice, none
-is lost. At the end the world turns kind, and everything that was available must be accepted.
+The acceptor below is the aggregator's accept rule, in the smallest form. After every step: no trade is accepted twice,
+none is lost. At the end the world turns kind, and everything that was available must be accepted.
 """
 
 from __future__ import annotations

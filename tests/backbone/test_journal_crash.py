@@ -14,6 +14,7 @@ from dataclasses import replace
 import pytest
 
 from telemetry.backbone.journal import Journal
+from telemetry.backbone.segments import decode_header
 from telemetry.errors import Stop, TryAgain
 from tests.backbone.forgetful import ForgetfulFiles
 from tests.backbone.script import SEGMENT_BYTES, Commit, Offered, commits, everything, reopen
@@ -287,16 +288,45 @@ def test_a_segment_is_written_with_zeros_and_synced_with_its_directory_before_it
     files = ForgetfulFiles()
     with Offered(files) as subject:
         subject.append(Commit(1, b"x"))
-        steps = [step for step in files.steps if step[1] in ("", "journal-00000001.segment")]
-        created = [kind for kind, _, _, _ in steps].index("create")
-        record = [(kind, offset) for kind, _, offset, _ in steps].index(("write", 4096))
-        record = [i for i, (kind, _, offset, length) in enumerate(steps) if kind == "write" and offset == 4096][
-            -1
-        ] or record
-        zeroed = sum(length for kind, _, _, length in steps[created + 1 : record] if kind == "write") - 4096
-        assert zeroed == 24 << 10
-        assert steps[record - 2][0] == "sync"
-        assert steps[record - 1][0] == "sync_directory"
+        kinds = [(kind, offset) for kind, _, offset, _ in files.steps]
+        created, record = (
+            kinds.index(("create", 0)),
+            kinds.index(("write", 4096), kinds.index(("sync_directory", 0), 2)),
+        )
+        zeros = files.steps[created + 1 : record - 3]
+        assert sum(length for _, _, _, length in zeros[::2]) == SEGMENT_BYTES
+        assert [kind for kind, _, _, _ in zeros] == ["write", "sync"] * (len(zeros) // 2)
+        assert kinds[record - 3 : record] == [("write", 0), ("sync", 0), ("sync_directory", 0)]
+
+
+def test_a_prepared_segment_whose_header_never_reached_the_disk_is_made_good_at_the_next_start() -> None:
+    """Its sync fails and so does its removal; then the process is killed. The page cache shows a good header."""
+    files = ForgetfulFiles()
+    with Offered(files) as subject:
+        subject.append(Commit(1, b"x"))
+
+        def fault(kind: str, name: str) -> OSError | None:
+            header = files.steps[-2][2:] == (0, 4096) and files.entries[name].cache[:4] == b"TTSE"
+            return OSError(errno.EIO, "injected", name) if kind == "remove" or (kind == "sync" and header) else None
+
+        files.fault = fault
+        with pytest.raises(OSError, match="injected"):
+            while subject.journal.spare.step():
+                pass
+    killed = files.after_kill()
+    with reopen(killed) as journal:
+        assert everything(journal) == subject.records
+    assert decode_header(bytes(killed.after_power_cut().entries["journal-00000002.segment"].cache)) is not None
+
+
+def test_the_first_record_of_a_segment_says_that_the_segment_before_it_is_synced() -> None:
+    """Otherwise fast mode would take damage there for a hole that was never synced."""
+    files = ForgetfulFiles()
+    with Offered(files, "fast") as subject:
+        while len(files.entries) < 2:
+            subject.append(Commit(3, bytes(2000)))
+        last = next(subject.journal.records(subject.journal.last_seq, subject.journal.last_seq))
+        assert last.synced_seq == last.first_seq - 1 > 0
 
 
 def test_recovery_writes_the_last_good_record_again_and_syncs_it() -> None:

@@ -43,7 +43,7 @@ def results(request: pytest.FixtureRequest, directory: Path) -> str:
 async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(PATIENCE_SECONDS):
         while not condition():  # noqa: ASYNC110 - what is waited for is another process's or thread's affair
-            await asyncio.sleep(0.002)
+            await asyncio.sleep(0.002)  # sleeps: looks again until the deadline above
 
 
 class Gateway:
@@ -208,6 +208,15 @@ async def test_a_worker_whose_connection_drops_forgets_its_leases_and_begins_a_n
 
 
 @anyio
+async def test_a_worker_whose_way_back_drops_begins_a_new_generation_though_leases_still_reach_it(results: str) -> None:
+    async with gateway_at(results) as gateway, worker_at(results) as worker:
+        await gateway.link()
+        gateway.results.close()
+        await until(lambda: worker.generation == 2)
+        await until(lambda: gateway.down)
+
+
+@anyio
 async def test_a_worker_finds_a_restarted_gateway_by_itself(results: str) -> None:
     async with worker_at(results) as worker:
         for start in (1, 2, 3):
@@ -225,7 +234,7 @@ async def test_a_stranger_on_a_worker_s_endpoint_does_not_disturb_it(results: st
         with zmq.Context() as context, context.socket(zmq.PUSH) as push:
             push.connect(worker.endpoint)
             push.send(b"\x80\x04K\x01.")
-            push.send_multipart([b"a", b"b"])
+            push.send_multipart([lease(9, 1), b"b"])
             push.send(encode(Kind.LEASE, LeaseHead(7, 1, 1, 1), b"no record"))
             await until(lambda: worker.garbage == 3)
             link.send(lease(1, 5))

@@ -49,7 +49,7 @@ async def supervise(results: str, count: int) -> None:
             for number, worker in enumerate(workers):
                 if worker.dead():
                     workers[number] = WorkerProcess(results, worker.name)
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.02)  # sleeps: how often a supervisor looks
     finally:
         for worker in workers:
             worker.__exit__(None, None, None)

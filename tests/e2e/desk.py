@@ -108,8 +108,8 @@ def free_port() -> int:
 class Desk:
     """One data directory and the processes that belong to it; `with` it. Settings are TELEMETRY_* in lower case."""
 
-    def __init__(self, directory: Path, **settings: object) -> None:
-        self.data = directory / "data"
+    def __init__(self, directory: Path, *, data: Path | None = None, **settings: object) -> None:
+        self.data = data or directory / "data"
         self.logs = directory
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -149,9 +149,13 @@ class Desk:
         self._everything.append(process)
         return process
 
-    def start_gateway(self, *prefix: str, wait: bool = True, **settings: object) -> Process:
+    def start_gateway(
+        self, *prefix: str, wait: bool = True, snapshot_seconds: float = 10.0, **settings: object
+    ) -> Process:
         """The gateway; `prefix` is put before its command. `wait`: until it takes trades."""
-        self.gateway = gateway = self.start(*prefix, *TELEMETRY, "gateway", name="gateway", **settings)
+        self.gateway = gateway = self.start(
+            *prefix, *TELEMETRY, "gateway", name="gateway", snapshot_seconds=snapshot_seconds, **settings
+        )
         if wait:
             until(lambda: gateway.code is not None or self.takes_trades(), "the gateway takes trades")
             assert gateway.code is None, gateway.log.read_text("utf-8")
@@ -191,6 +195,12 @@ class Desk:
         response = self._http.get(path, params={name: str(value) for name, value in parameters.items()})
         kind = response.headers.get("content-type", "")
         return Answer(response.status_code, response.headers, response.json() if "json" in kind else response.text)
+
+    def bytes_of(self, path: str, **parameters: object) -> bytes:
+        """The body of an answer as it was sent."""
+        response = self._http.get(path, params={name: str(value) for name, value in parameters.items()})
+        assert response.status_code == 200, response.text
+        return response.content
 
     def post(self, trades: object, *, key: str | None = None, wait: bool = False) -> Answer:
         """Send trades (JSON or a body in bytes)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -164,6 +165,15 @@ def test_a_million_keys_cost_less_than_60_bytes_each() -> None:
         if start >= 100_000:
             worst = max(worst, index.memory_bytes / (start + 10_000))
     assert worst < 60
+
+
+def test_the_next_table_is_filled_step_by_step_beside_the_one_that_answers() -> None:
+    """Memory falls whenever a new table takes over; when one is built at a stroke it never does."""
+    index, memory = KeyIndex(1 << 20), [0]
+    for seq in range(1, 40_001):
+        index.insert_one(seq * 0x9E3779B97F4A7C15 % (1 << 64), seq, 0, seq)
+        memory.append(index.memory_bytes)
+    assert sum(after < before for before, after in pairwise(memory)) >= 2
 
 
 def test_a_batch_larger_than_the_window_keeps_its_last_keys() -> None:

@@ -4,19 +4,26 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 import pytest
 
+import telemetry.audit
+from gateway.snapshot import checksum
+from telemetry.backbone.segments import SEGMENT_HEADER_BYTES, decode_header, encode_header
 from telemetry.columns import Columns, from_trades
 from telemetry.decode import decode_body
+from telemetry.errors import InvalidInput
 from telemetry.recompute import Near, Recompute, plain
 from telemetry.rows import TRADES
 from tests.e2e.desk import TELEMETRY, Desk, free_port, trade
@@ -38,105 +45,139 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         yield desk
 
 
-def audit(desk: Desk, *, data: Path | None = None, url: str | None = None, code: int = 0) -> dict[str, Any]:
-    printed = desk.run("audit", "--data", str(data or desk.data), "--url", url or desk.url, "--json", code=code)
-    report: dict[str, Any] = json.loads(printed)
-    return report
+Audit = Callable[..., dict[str, Any]]
+
+
+@pytest.fixture
+def audit(capfd: pytest.CaptureFixture[str]) -> Audit:
+    """Audit a data directory against a gateway, or (no url) where none answers; the report."""
+
+    def run(data: Path, url: str | None = None, *, code: int = 0) -> dict[str, Any]:
+        assert telemetry.audit.run(data, url=url or nowhere(), api_key=None, as_json=True) == code
+        report: dict[str, Any] = json.loads(capfd.readouterr().out)
+        return report
+
+    return run
 
 
 def nowhere() -> str:
     return f"http://127.0.0.1:{free_port()}"
 
 
-@pytest.fixture
-def copy(desk: Desk, tmp_path: Path) -> Path:
-    """The data directory as it is at rest, to be tampered with."""
+@pytest.fixture(scope="module")
+def at_rest(desk: Desk, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The data directory of a gateway that has ended."""
     assert desk.gateway is not None
     desk.gateway.drain()
-    data = tmp_path / "copy"
-    (data / "journal").mkdir(parents=True)
-    for path in (*desk.data.glob("journal/*"), desk.data / "snapshot.db"):
-        (data / path.relative_to(desk.data)).write_bytes(path.read_bytes())
+    data = shutil.copytree(desk.data, tmp_path_factory.mktemp("rest") / "data")
     desk.start_gateway()
     desk.until_applied()
     return data
 
 
-def test_the_live_figures_equal_the_recompute(desk: Desk) -> None:
-    report = audit(desk)
+@pytest.fixture
+def copy(at_rest: Path, tmp_path: Path) -> Path:
+    """The same, to be tampered with."""
+    return shutil.copytree(at_rest, tmp_path / "copy")
+
+
+def test_the_live_figures_equal_the_recompute(desk: Desk, audit: Audit) -> None:
+    report = audit(desk.data, desk.url)
     assert report["source"] == desk.url
     assert (report["equal"], report["trades"], report["symbols"]) == (True, 2999, 4)
     assert report["candles"] >= 4
 
 
-def test_a_gateway_that_goes_on_ingesting_is_audited_as_of_one_trade(desk: Desk) -> None:
-    simulated = desk.start(*TELEMETRY, "simulate", "--rate", "2000", name="simulate")
+def test_a_gateway_that_goes_on_ingesting_is_audited_as_of_one_trade(desk: Desk, audit: Audit) -> None:
     before = desk.applied()
-    reports = [audit(desk) for _ in range(2)]
+    simulated = desk.start(*TELEMETRY, "simulate", "--rate", "2000", name="simulate")
+    reports = []
+    for more in (1, 1000, 2000):
+        desk.until_applied(before + more)
+        reports.append(audit(desk.data, desk.url))
     assert simulated.code is None
     simulated.kill()
-    assert [report["differences"] for report in reports] == [[], []]
-    assert before < reports[0]["as_of_seq"] < reports[1]["as_of_seq"]
+    assert [report["differences"] for report in reports] == [[], [], []]
+    assert reports[0]["as_of_seq"] < reports[2]["as_of_seq"]
 
 
-def test_the_saved_figures_equal_the_recompute(desk: Desk, copy: Path) -> None:
-    report = audit(desk, data=copy, url=nowhere())
+def test_the_saved_figures_equal_the_recompute(copy: Path, audit: Audit) -> None:
+    report = audit(copy)
     assert report["source"] == str(copy / "snapshot.db")
     assert report["equal"]
     assert report["trades"] >= 2999
 
 
-def test_a_gateway_of_another_journal_is_not_taken_for_this_one(desk: Desk, copy: Path, tmp_path: Path) -> None:
-    with Desk(tmp_path) as other:
-        other.start_gateway()
-        assert audit(desk, data=copy, url=other.url)["source"] == str(copy / "snapshot.db")
+def test_a_gateway_of_another_journal_is_not_taken_for_this_one(desk: Desk, copy: Path, audit: Audit) -> None:
+    assert audit(copy, desk.url)["source"] == desk.url
+    for path in copy.glob("journal/*.segment"):
+        header = decode_header(path.read_bytes()[:SEGMENT_HEADER_BYTES])
+        assert header is not None
+        with path.open("r+b") as segment:
+            segment.write(encode_header(header._replace(journal_id=bytes(16))))
+    with pytest.raises(InvalidInput, match="belongs to"):  # neither the gateway's nor the snapshot's
+        audit(copy, desk.url)
 
 
-def test_a_doctored_total_is_found_and_named(desk: Desk, copy: Path) -> None:
+def test_a_doctored_total_is_found_and_named(copy: Path, audit: Audit) -> None:
     with closing(sqlite3.connect(copy / "snapshot.db")) as database:
         values = dict(database.execute("SELECT name, value FROM state"))
         numbers = np.frombuffer(values["totals"], np.int64).copy()
         numbers[TRADES] += 1
-        database.execute("UPDATE state SET value = ? WHERE name = 'totals'", (numbers.tobytes(),))
+        values["totals"] = numbers.tobytes()
+        values["checksum"] = checksum(values)
+        database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
         database.commit()
     symbol = json.loads(values["instruments"])[0][1]
-    report = audit(desk, data=copy, url=nowhere(), code=1)
+    report = audit(copy, code=1)
     assert not report["equal"]
     named = {(where, figure): (shown, recomputed) for where, figure, shown, recomputed in report["differences"]}
     shown, recomputed = named[symbol, "trades"]
     assert shown == recomputed + 1
     assert ("totals", "trades") in named
-    table = desk.run("audit", "--data", str(copy), "--url", nowhere(), code=1)
-    assert "what the journal says otherwise" in table
-    assert symbol in table
 
 
-def test_a_doctored_atom_shows_in_a_candle(desk: Desk, copy: Path) -> None:
+def test_the_command_prints_a_table_of_differences(desk: Desk, copy: Path) -> None:
+    (copy / "journal" / "journal-00000001.segment").rename(copy / "one")
+    segment = bytearray((copy / "one").read_bytes())
+    last = segment.rfind(b"TTRECORD")
+    (copy / "journal" / "journal-00000001.segment").write_bytes(segment[:last] + bytes(len(segment) - last))
+    printed = desk.run("audit", "--data", str(copy), "--url", nowhere(), code=1)
+    assert "what the journal says otherwise" in printed
+    assert "last_seq" in printed
+    assert "equal" in desk.run("audit", "--data", str(desk.data))
+
+
+def test_a_doctored_atom_shows_in_a_candle(copy: Path, audit: Audit) -> None:
     with closing(sqlite3.connect(copy / "snapshot.db")) as database:
-        number, rows = database.execute("SELECT number, rows FROM pages ORDER BY number").fetchone()
+        (rows,) = database.execute("SELECT rows FROM pages WHERE number = 0").fetchone()
         numbers = np.frombuffer(rows, np.int64).copy()
         numbers[TRADES] += 1
-        database.execute("UPDATE pages SET rows = ? WHERE number = ?", (numbers.tobytes(), number))
+        database.execute(
+            "UPDATE pages SET rows = ?, crc = ? WHERE number = 0", (numbers.tobytes(), crc32(numbers.tobytes()))
+        )
         database.commit()
-    report = audit(desk, data=copy, url=nowhere(), code=1)
+    report = audit(copy, code=1)
     assert {figure for _, figure, _, _ in report["differences"]} == {"trades"}
     assert " 1m " in report["differences"][0][0]
 
 
-def test_a_journal_that_lost_its_end_is_a_difference(desk: Desk, copy: Path) -> None:
+def test_a_journal_that_lost_its_end_is_a_difference(copy: Path, audit: Audit) -> None:
     segment = copy / "journal" / "journal-00000001.segment"
     content = bytearray(segment.read_bytes())
     last = content.rfind(b"TTRECORD")
     content[last:] = bytes(len(content) - last)
     segment.write_bytes(content)
-    report = audit(desk, data=copy, url=nowhere(), code=1)
-    assert ["journal", "last_seq"] == report["differences"][0][:2]
+    report = audit(copy, code=1)
+    assert report["differences"][0][:2] == ["journal", "last_seq"]
 
 
-def test_without_figures_to_compare_it_says_so(desk: Desk, copy: Path, tmp_path: Path) -> None:
-    desk.run("audit", "--data", str(tmp_path / "nothing"), "--url", nowhere(), code=2)
+def test_without_figures_to_compare_it_says_so(copy: Path, audit: Audit) -> None:
     (copy / "snapshot.db").unlink()
-    desk.run("audit", "--data", str(copy), "--url", nowhere(), code=2)
+    with pytest.raises(InvalidInput, match="there is none"):
+        audit(copy)
+    with pytest.raises(InvalidInput, match="expected a data directory"):
+        audit(copy / "nothing")
 
 
 # --- the arithmetic ---------------------------------------------------------------------------------------------------
@@ -151,7 +192,7 @@ def recomputed(trades: list[dict[str, object]], parts: int = 1, leave_out: tuple
     recompute = Recompute(until=len(trades), candles={"BTC-USDT": len(trades)}, leave_out=leave_out)
     columns = columns_of(trades)
     bounds = [len(trades) * part // parts for part in range(parts + 1)]
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         recompute.add(columns.slice(start, stop), start + 1)
     return recompute
 

@@ -1,0 +1,141 @@
+"""What the routes answer, as OpenAPI: one table of shapes, used for the document only."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Shape = dict[str, Any]
+Answers = dict[int | str, dict[str, Any]]
+
+TIME: Shape = {"type": "string", "format": "date-time", "description": "UTC with nine decimals"}
+DECIMAL: Shape = {"type": "string", "pattern": r"^-?(0|[1-9][0-9]*)(\.[0-9]*[1-9])?$"}
+COUNT: Shape = {"type": "integer", "minimum": 0}
+NUMBER: Shape = {"type": "number"}
+TEXT: Shape = {"type": "string"}
+BOOLEAN: Shape = {"type": "boolean"}
+
+
+def optional(shape: Shape) -> Shape:
+    """The shape, or null where it is undefined."""
+    return shape | {"type": [shape["type"], "null"]}
+
+
+def shape(**properties: Shape) -> Shape:
+    """An object that has all of these."""
+    return {"type": "object", "required": list(properties), "properties": properties}
+
+
+def mapping(of: Shape) -> Shape:
+    """An object with any names."""
+    return {"type": "object", "additionalProperties": of}
+
+
+def listing(of: Shape) -> Shape:
+    """An array."""
+    return {"type": "array", "items": of}
+
+
+def problem(description: str) -> dict[str, Any]:
+    """An error answer."""
+    return {"description": description, "content": {"application/problem+json": {"schema": PROBLEM}}}
+
+
+def answers(description: str, of: Shape, **problems: str) -> Answers:
+    """The responses of a route: what it gives, and its errors as s404="why"."""
+    if "as_of_seq" in of["properties"]:
+        of["properties"]["quarantined"] = listing(COUNT)  # only when there are any
+    found: Answers = {200: {"description": description, "content": {"application/json": {"schema": of}}}}
+    return found | {int(status[1:]): problem(text) for status, text in problems.items()}
+
+
+PROBLEM: Shape = {
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": TEXT,
+        "title": TEXT,
+        "status": COUNT,
+        "detail": TEXT,
+        "errors": listing(
+            {"type": "object", "properties": {"index": COUNT, "field": TEXT, "detail": TEXT, "received": TEXT}}
+        ),
+    },
+}
+_SIDES = ("", "buy_", "sell_", "unknown_")
+_QUANTITIES: dict[str, Shape] = {f"{side}quantity": DECIMAL for side in _SIDES}
+_COUNTS: dict[str, Shape] = {f"{side}trades": COUNT for side in _SIDES}
+_ROW: dict[str, Shape] = {
+    **_COUNTS,
+    **_QUANTITIES,
+    **{f"{side}notional": optional(DECIMAL) for side in _SIDES},
+    **dict.fromkeys(("vwap", "imbalance", "quantity_mean", "quantity_std"), optional(NUMBER)),
+    **dict.fromkeys(("quantity_min", "quantity_max"), optional(DECIMAL)),
+    **dict.fromkeys(("price_open", "price_high", "price_low", "price_last"), optional(DECIMAL)),
+    **dict.fromkeys(("first_timestamp", "last_timestamp"), optional(TIME)),
+    **dict.fromkeys(("trades_per_second", "interarrival_mean"), optional(NUMBER)),
+    "currency": optional(TEXT),
+    "revision": COUNT,
+}
+_FRESH: dict[str, Shape] = {"as_of_seq": COUNT, "durable_seq": COUNT}
+_WINDOW: dict[str, Shape] = {"window": TEXT, "window_start": optional(TIME), "window_end": optional(TIME)}
+_NEXT = optional(TEXT)
+_TOTALS = shape(**_COUNTS, **_QUANTITIES, notional=mapping(DECIMAL))
+_CANDLE: dict[str, Shape] = {
+    "start": TIME,
+    **dict.fromkeys(("open", "high", "low", "close"), optional(DECIMAL)),
+    "quantity": DECIMAL,
+    "notional": optional(DECIMAL),
+    "trades": COUNT,
+    "buy_quantity": DECIMAL,
+    "sell_quantity": DECIMAL,
+    "vwap": optional(NUMBER),
+    "closed": BOOLEAN,
+    "revision": COUNT,
+}
+_SECONDS = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), optional(NUMBER))
+_STAGE = shape(count=COUNT, **_SECONDS, negative=COUNT)
+_WORKER: dict[str, Shape] = {
+    **dict.fromkeys(("id", "version"), TEXT),
+    **dict.fromkeys(("pid", "generation", "outstanding", "leases_done", "trades_done", "deaths"), COUNT),
+    "version_ok": BOOLEAN,
+    "beat_age_seconds": NUMBER,
+}
+_PARAMETERS = "A parameter breaks a rule or is unknown"
+_UNSEEN = "No trade had this symbol"
+
+STATS = answers(
+    "Exact statistics by symbol",
+    shape(**_FRESH, **_WINDOW, totals=_TOTALS, symbols=mapping(shape(**_ROW)), order=listing(TEXT), next=_NEXT),
+    s422=_PARAMETERS,
+)
+SYMBOL_STATS = answers(
+    "Exact statistics of one symbol", shape(**_FRESH, symbol=TEXT, **_WINDOW, **_ROW), s404=_UNSEEN, s422=_PARAMETERS
+)
+CANDLES = answers(
+    "Candles, ascending",
+    shape(**_FRESH, symbol=TEXT, interval=TEXT, candles=listing(shape(**_CANDLE)), next=_NEXT),
+    s404=_UNSEEN,
+    s422=f"{_PARAMETERS}, or the interval is finer than what is still held",
+)
+LATENCY = answers("By stage, in seconds", shape(**_FRESH, window=TEXT, stages=mapping(_STAGE)), s422=_PARAMETERS)
+WORKERS = answers(
+    "Every worker and what is on its way",
+    shape(
+        **_FRESH,
+        workers=listing(shape(**_WORKER)),
+        leased=COUNT,
+        waiting=COUNT,
+        backlog=COUNT,
+        redelivered=mapping(COUNT),
+        dropped=mapping(COUNT),
+    ),
+    s422=_PARAMETERS,
+)
+FRESHNESS = answers("What is applied and durable", shape(**_FRESH, backlog=COUNT, caught_up=BOOLEAN), s422=_PARAMETERS)
+ALIVE = answers("The process is alive", shape(status=TEXT))
+READY = answers(
+    "Able to do its work",
+    shape(status=TEXT, ready=BOOLEAN, reasons=listing(TEXT), workers=COUNT, backlog=COUNT),
+    s503="Not able to do its work; `detail` says why",
+)
+METRICS: Answers = {200: {"description": "Prometheus text format", "content": {"text/plain": {"schema": TEXT}}}}

@@ -1,0 +1,296 @@
+"""One pass over the bytes of a body, compiled: from JSON to checked integers, with no Python object in between.
+
+`scan_rows` leaves the slots of each trade (telemetry.slots), `scan_columns` the columns. Both give the number of
+trades, or a negative number for whatever they do not know with certainty: the reference decides then.
+
+JSON is read strictly, without a tree: an object is names and values in any order; the order of the trade before tells
+which name to expect, so that a name usually costs one comparison. `text` is the body and PADDING zeros, see tokens.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from telemetry import slots as at
+from telemetry.compiler import (
+    BYTES,
+    BYTES_2D,
+    INDICES,
+    INDICES_2D,
+    INTEGER,
+    INTEGERS,
+    INTEGERS_2D,
+    TEXT,
+    UNSIGNED,
+    UNSIGNED_2D,
+    entry,
+    part,
+)
+from telemetry.digests_compiled import MESSAGE_WORDS, hash_trade
+from telemetry.frame import Array
+from telemetry.instruments import code_of
+from telemetry.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
+from telemetry.trade import KINDS, LIQUIDITIES, SIDES
+
+OBJECT, ARRAY, LINES = 0, 1, 2  # how trades follow one another
+_DONE = -2
+_BLANK, _TAB, _RETURN, _LINE = b" \t\r\n"
+_QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _LIST, _END_OF_LIST = b'":,{}[]'
+_N, _U, _L = b"nul"
+_HIGHEST_ASCII = 0x7F
+
+_NAME_BYTES = 16  # with the quote behind it
+_NAMES = np.zeros((len(at.FIELDS), _NAME_BYTES), np.uint8)
+for _field, _name in enumerate(at.FIELDS):
+    _NAMES[_field, : len(_name) + 1] = np.frombuffer(f'{_name}"'.encode(), np.uint8)
+_WORDS_OF = {at.SIDE: SIDES, at.KIND: ("", *KINDS), at.ACTION: ("new",), at.LIQUIDITY: ("", *LIQUIDITIES)}
+_WORDS = np.zeros((len(at.FIELDS), 4, 8), np.uint8)
+_WORD_SIZES = np.full((len(at.FIELDS), 4), -1, np.int64)
+for _field, _words in _WORDS_OF.items():
+    for _code, _word in enumerate(_words):
+        _WORDS[_field, _code, : len(_word)] = np.frombuffer(_word.encode(), np.uint8)
+        _WORD_SIZES[_field, _code] = len(_word)
+_WORD_SIZES[at.KIND, 0] = -1  # "" is no kind
+_INTEGERS, _SMALL = np.array(at.INTEGER_COLUMNS), np.array(at.SMALL_COLUMNS)
+_TEXTS = np.array(at.TEXT_COLUMNS)
+_REQUIRED = 1 << at.SYMBOL | 1 << at.PRICE | 1 << at.QUANTITY
+
+
+@part
+def _skip(text: Array, place: int, newline: int) -> int:
+    """Behind white space; `newline` is a blank where a line break is none."""
+    while True:
+        code = text[place]
+        if code > _BLANK or (code != _BLANK and code != newline and code != _RETURN and code != _TAB):
+            return place
+        place += 1
+
+
+@part
+def _is_name(text: Array, place: int, field: int) -> int:
+    """The length with the quote behind it, when this name stands here, else 0."""
+    for index in range(_NAME_BYTES):
+        code = _NAMES[field, index]
+        if text[place + index] != code:
+            return 0
+        if code == _QUOTE:
+            return index + 1
+    return 0
+
+
+@part
+def _field_at(text: Array, place: int, guess: int) -> int:
+    if _is_name(text, place, guess):
+        return guess
+    for field in range(len(_NAMES)):
+        if text[place] == _NAMES[field, 0] and _is_name(text, place, field):
+            return field
+    return DOUBT
+
+
+@part
+def _word_at(text: Array, place: int, slots: Array, field: int) -> int:
+    """A text of a few: its code is left in the first slot, but for liquidity, which stays a text."""
+    end = text_at(text, place, slots, 2 * field)
+    if end == DOUBT:
+        return DOUBT
+    start, length = slots[2 * field], slots[2 * field + 1]
+    for code in range(_WORDS.shape[1]):
+        if length == _WORD_SIZES[field, code]:
+            same = True
+            for index in range(length):
+                same &= text[start + index] == _WORDS[field, code, index]
+            if same:
+                slots[2 * field] = start if field == at.LIQUIDITY else code
+                return end
+    return DOUBT
+
+
+@part
+def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
+    slot = 2 * field
+    if text[place] == _N:
+        is_null = text[place + 1] == _U and text[place + 2] == _L and text[place + 3] == _L
+        return place + 4 if is_null and not _REQUIRED >> field & 1 else DOUBT
+    if field <= at.SOURCE:
+        return text_at(text, place, slots, slot)
+    if field == at.TRADE_ID:
+        return identifier_at(text, place, slots, slot)
+    if field <= at.ACTION:
+        return _word_at(text, place, slots, field)
+    if field <= at.FEE:
+        return decimal_at(text, place, slots, slot)
+    if field <= at.ORDER_SENT_AT:
+        return time_at(text, place, slots, slot)
+    return integer_at(text, place, slots, slot)
+
+
+@part
+def _trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> int:
+    """One object: its values in `slots`. `follows` is the field that came behind each one last time."""
+    for slot in range(at.COUNT):
+        slots[slot] = at.DEFAULTS[slot]
+    if text[place] != _OPEN:
+        return DOUBT
+    seen, last = 0, len(at.FIELDS)
+    while True:
+        place = _skip(text, place + 1, newline)
+        if text[place] != _QUOTE:
+            return DOUBT
+        field = _field_at(text, place + 1, follows[last])
+        if field == DOUBT or seen >> field & 1:
+            return DOUBT
+        follows[last] = field
+        seen |= 1 << field
+        last = field
+        place = _skip(text, place + 1 + _is_name(text, place + 1, field), newline)
+        if text[place] != _COLON:
+            return DOUBT
+        place = _value_at(text, _skip(text, place + 1, newline), slots, field)
+        if place == DOUBT:
+            return DOUBT
+        place = _skip(text, place, newline)
+        if text[place] != _COMMA:
+            break
+    if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
+        return DOUBT
+    return place + 1
+
+
+@part
+def _obeys_rules(text: Array, slots: Array) -> bool:
+    """What no value alone can tell; completes the kind."""
+    start, length = slots[2 * at.SYMBOL], slots[2 * at.SYMBOL + 1]
+    if length == 0 or text[start] == _BLANK or text[start + length - 1] == _BLANK:
+        return False
+    if slots[2 * at.KIND] == 0:
+        is_ours = slots[2 * at.ACCOUNT + 1] > 0 or slots[2 * at.ORDER_ID + 1] > 0
+        slots[2 * at.KIND] = at.FILL if is_ours else at.PRINT
+    return slots[2 * at.QUANTITY] > 0 and slots[2 * at.MULTIPLIER] > 0  # type: ignore[no-any-return]
+
+
+@part
+def _next(text: Array, place: int, size: int, layout: int) -> int:
+    """From behind a trade to the next one, or _DONE when this was the last."""
+    if layout == LINES:
+        place = _skip(text, place, _BLANK)
+        if text[place] == _LINE:
+            place = _skip(text, place, _LINE)
+            if place != size:
+                return place
+        return _DONE if place == size else DOUBT
+    place = _skip(text, place, _LINE)
+    if layout == ARRAY:
+        if text[place] == _COMMA:
+            return _skip(text, place + 1, _LINE)
+        if text[place] != _END_OF_LIST:
+            return DOUBT
+        place = _skip(text, place + 1, _LINE)
+    return _DONE if place == size else DOUBT
+
+
+@part
+def _layout(text: Array, lines: int) -> tuple[int, int, int]:
+    """How the trades follow one another, what is a line break inside them, and where the first one begins."""
+    place = _skip(text, 0, _LINE)
+    if lines:
+        return LINES, _BLANK, place
+    if text[place] == _LIST:
+        return ARRAY, _LINE, _skip(text, place + 1, _LINE)
+    return OBJECT, _LINE, place
+
+
+@entry(TEXT, INTEGER, INTEGER, INTEGERS_2D, UNSIGNED_2D, UNSIGNED)
+def scan_rows(text: Array, size: int, lines: int, rows: Array, digests: Array, prints: Array) -> int:
+    """The slots of each trade in `rows`; digest (u64[n, 2]) and fingerprint (u64[n]) where there is a trade_id.
+
+    `size` is that of the body, `lines` is 1 when every trade has its line.
+    """
+    message, state = np.empty(MESSAGE_WORDS, np.uint64), np.empty(8, np.uint64)
+    follows = np.zeros(len(at.FIELDS) + 1, np.int64)
+    layout, newline, place = _layout(text, lines)
+    count = 0
+    while place >= 0:
+        if count == len(rows):
+            return DOUBT
+        slots = rows[count]
+        place = _trade_at(text, place, newline, slots, follows)
+        if place == DOUBT:
+            return DOUBT
+        if slots[2 * at.TRADE_ID + 1] > 0:
+            prints[count] = hash_trade(text, slots, message, state, digests[count])
+        count += 1
+        place = _next(text, place, size, layout)
+    return count if place == _DONE else DOUBT
+
+
+@entry(
+    *(TEXT, INTEGER, INTEGER, INTEGERS_2D, BYTES_2D, INDICES_2D, INDICES),
+    *(INTEGERS, INTEGERS_2D, INTEGERS, UNSIGNED_2D, UNSIGNED),
+)
+def scan_columns(
+    text: Array,
+    size: int,
+    lines: int,
+    integers: Array,
+    small: Array,
+    places: Array,
+    codes: Array,
+    table: Array,
+    entries: Array,
+    totals: Array,
+    digests: Array,
+    prints: Array,
+) -> int:
+    """The same as columns: one line of `integers`, `small` and `places` for each (see slots), codes of instruments.
+
+    `totals` has the bytes of each text column, and behind them the number of instruments.
+    """
+    message, state = np.empty(MESSAGE_WORDS, np.uint64), np.empty(8, np.uint64)
+    follows = np.zeros(len(at.FIELDS) + 1, np.int64)
+    slots = np.empty(at.COUNT, np.int64)
+    layout, newline, place = _layout(text, lines)
+    count, known = 0, 0
+    while place >= 0:
+        if count == len(codes):
+            return DOUBT
+        place = _trade_at(text, place, newline, slots, follows)
+        code = DOUBT if place == DOUBT else code_of(text, slots, table, entries, known)
+        if code == DOUBT:
+            return DOUBT
+        known += code == known
+        codes[count] = code
+        _store(slots, count, integers, small, places, totals)
+        if slots[2 * at.TRADE_ID + 1] > 0:
+            prints[count] = hash_trade(text, slots, message, state, digests[count])
+        count += 1
+        place = _next(text, place, size, layout)
+    totals[len(_TEXTS)] = known
+    return count if place == _DONE else DOUBT
+
+
+@part
+def _store(slots: Array, row: int, integers: Array, small: Array, places: Array, totals: Array) -> None:
+    for index in range(len(_INTEGERS)):
+        integers[index, row] = slots[_INTEGERS[index]]
+    for index in range(len(_SMALL)):
+        small[index, row] = slots[_SMALL[index]]
+    for index in range(len(_TEXTS)):
+        length = slots[_TEXTS[index] + 1]
+        places[index, row] = slots[_TEXTS[index]]
+        small[len(_SMALL) + index, row] = length
+        totals[index] += length
+
+
+@entry(TEXT, INDICES, BYTES, INDICES, BYTES)
+def gather(text: Array, starts: Array, lengths: Array, offsets: Array, blob: Array) -> int:
+    """One text column: the bytes at `starts`, one behind the other in `blob`, and where each of them ends there."""
+    end = 0
+    for row in range(len(starts)):
+        offsets[row] = end
+        start = np.int64(starts[row])
+        for place in range(lengths[row]):
+            blob[end + place] = text[start + place]
+        end += lengths[row]
+    offsets[len(starts)] = end
+    return end

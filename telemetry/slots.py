@@ -1,0 +1,41 @@
+"""The slots of one trade in compiled code: two integers for each field, at 2 * its number, in groups of one kind.
+
+    texts            start and length in the body, length 0 is absent (trade_id may have been an integer)
+    side kind action code (index into SIDES; 1 and more for KINDS, 0 not given; 0)
+    decimals         mantissa and scale
+    the rest         one integer, times.ABSENT is absent
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from telemetry.times import ABSENT
+from telemetry.trade import NO_FEE
+
+FIELDS = (
+    *("symbol", "venue", "currency", "account", "strategy", "order_id", "ref_trade_id", "fee_currency", "source"),
+    *("trade_id", "liquidity", "side", "kind", "action"),
+    *("price", "quantity", "multiplier", "fee"),
+    *("timestamp", "sent_at", "order_sent_at", "source_seq"),
+)
+SYMBOL, VENUE, CURRENCY, ACCOUNT, STRATEGY, ORDER_ID, REF_TRADE_ID, FEE_CURRENCY, SOURCE = range(9)
+TRADE_ID, LIQUIDITY, SIDE, KIND, ACTION = range(9, 14)
+PRICE, QUANTITY, MULTIPLIER, FEE = range(14, 18)
+TIMESTAMP, SENT_AT, ORDER_SENT_AT, SOURCE_SEQ = range(18, 22)
+COUNT = 2 * len(FIELDS)
+
+# What stands in the slots of a field that was not sent.
+DEFAULTS = np.zeros(COUNT, np.int64)
+DEFAULTS[2 * MULTIPLIER] = 1
+DEFAULTS[2 * FEE + 1] = NO_FEE
+DEFAULTS[[2 * TIMESTAMP, 2 * SENT_AT, 2 * ORDER_SENT_AT, 2 * SOURCE_SEQ]] = ABSENT
+
+FILL, PRINT = 1, 2  # codes of kinds
+
+# The columns of many trades, in the order in which the scanner writes them: the slot of each.
+INTEGER_COLUMNS = tuple(2 * field for field in (PRICE, QUANTITY, TIMESTAMP, FEE, SOURCE_SEQ, SENT_AT, ORDER_SENT_AT))
+SMALL_COLUMNS = (2 * SIDE, 2 * PRICE + 1, 2 * QUANTITY + 1, 2 * FEE + 1)
+TEXT_COLUMNS = tuple(
+    2 * field for field in (TRADE_ID, REF_TRADE_ID, ACCOUNT, STRATEGY, ORDER_ID, LIQUIDITY, FEE_CURRENCY, SOURCE)
+)

@@ -1,0 +1,138 @@
+"""The dispatcher on an event loop: what arrives, what waits, what fails. The carrier is a list."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from telemetry.backbone import Partial, Quarantined, Verdict
+from telemetry.backbone.desk import INBOX, Desk
+from telemetry.backbone.dispatcher import Dispatcher
+from telemetry.backbone.leases import Limits, Send
+from telemetry.errors import Stop
+from telemetry.wire import PartialHead
+
+pytestmark = pytest.mark.anyio
+EPOCH = 7
+
+
+class Carrier:
+    """A desk whose leases are carried to a list."""
+
+    def __init__(self, *, limits: Limits | None = None) -> None:
+        self.sent: list[Send] = []
+        self.closed: list[str] = []
+        dispatcher = Dispatcher(version="v1", limits=limits)
+        self.desk = Desk(dispatcher, epoch=EPOCH, carry=self.carry, close=self.closed.append)
+
+    def carry(self, send: Send) -> int | None:
+        self.sent.append(send)
+        return send.last
+
+    def join(self, *workers: str) -> None:
+        for worker in workers:
+            self.desk.joined(worker, "v1", generation=1, pid=1)
+
+
+def partial(send: Send, *, epoch: int = EPOCH, attempt: int | None = None) -> Partial:
+    head = PartialHead(
+        epoch, attempt or send.attempt, send.first, send.last, send.worker, 1, "v1", send.last - send.first + 1, 0, 0, 0
+    )
+    return Partial(head, memoryview(b""))
+
+
+async def test_a_worker_that_dies_after_its_result_arrived_is_not_charged_for_it() -> None:
+    it = Carrier(limits=Limits(lease_trades=1))
+    it.join("a")
+    it.desk.available(2)
+    it.desk.received(partial(it.sent[0]))
+    it.desk.lost("a", "connection")
+    assert it.desk.status().suspects == [(2, 2)]
+    it.desk.settle(partial(it.sent[0]), Verdict.MERGED)
+    assert it.desk.status().accepted_seq == 1
+    it.desk.close()
+
+
+async def test_a_result_of_another_epoch_goes_to_the_aggregator_and_ends_no_lease() -> None:
+    it = Carrier()
+    it.join("a")
+    it.desk.available(2)
+    old = partial(it.sent[0], epoch=EPOCH - 1)
+    it.desk.received(old)
+    assert await it.desk.results() == [old]
+    assert [row.outstanding for row in it.desk.status().workers] == [1]
+    it.desk.close()
+
+
+async def test_results_of_no_lease_are_refused_when_too_many_wait_but_those_of_a_lease_never() -> None:
+    it = Carrier()
+    it.join("a")
+    it.desk.available(2)
+    for _ in range(INBOX + 5):
+        it.desk.received(partial(it.sent[0], attempt=999))
+    assert it.desk.refused == 5
+    it.desk.received(partial(it.sent[0]))
+    assert len(await it.desk.results()) == INBOX + 1
+    it.desk.close()
+
+
+async def test_what_goes_wrong_while_a_lease_is_sent_is_raised_where_results_are_awaited() -> None:
+    def carry(send: Send) -> int | None:
+        raise Stop("the journal is damaged")
+
+    desk = Desk(Dispatcher(version="v1"), epoch=EPOCH, carry=carry, close=lambda worker: None)
+    desk.joined("a", "v1", generation=1, pid=1)
+    waiting = asyncio.create_task(desk.results())
+    desk.available(1)
+    with pytest.raises(Stop, match="damaged"):
+        await waiting
+    desk.close()
+
+
+async def test_the_timer_gives_up_a_silent_worker_and_closes_its_connection() -> None:
+    it = Carrier(limits=Limits(beat_seconds=0.02))
+    it.join("a")
+    async with asyncio.timeout(10):
+        while not it.closed:  # noqa: ASYNC110 - it is the timer that is waited for
+            await asyncio.sleep(0.01)  # sleeps: looks again until the deadline above
+    assert it.closed == ["a"]
+    it.desk.close()
+
+
+async def test_whose_word_is_already_here_is_not_given_up() -> None:
+    it = Carrier(limits=Limits(beat_seconds=0.02))
+    words = iter(range(3))
+    heard: list[int] = []
+
+    def listen() -> None:
+        for word in words:
+            heard.append(word)
+            it.desk.beat("a")
+            return
+
+    it.desk.close()
+    it.desk = Desk(
+        Dispatcher(version="v1", limits=Limits(beat_seconds=0.02)),
+        epoch=EPOCH,
+        carry=it.carry,
+        close=it.closed.append,
+        listen=listen,
+    )
+    it.join("a")
+    async with asyncio.timeout(10):
+        while not it.closed:  # noqa: ASYNC110 - it is the timer that is waited for
+            await asyncio.sleep(0.01)  # sleeps: looks again until the deadline above
+    assert heard == [0, 1, 2]
+    it.desk.close()
+
+
+async def test_a_quarantined_record_is_among_the_results() -> None:
+    it = Carrier()
+    it.join("a")
+    it.desk.available(1)
+    for _ in range(4):
+        it.desk.lost("a", "connection")
+        it.join("a")
+    assert await it.desk.results() == [Quarantined(1, 3)]
+    it.desk.close()

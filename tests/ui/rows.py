@@ -1,0 +1,42 @@
+"""Rows as the gateway sends them, for the tests of the page."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ui.board import Part, Status, View
+
+LIVE = Status("live", "", 0, 1)
+
+
+def row(**given: Any) -> dict[str, Any]:
+    """Statistics of one symbol."""
+    values: dict[str, Any] = {
+        "trades": 2,
+        "quantity": "0.03",
+        "notional": "1927.503",
+        "vwap": 64250.1,
+        "imbalance": 0.5,
+        "price_open": "64250.1",
+        "price_high": "64251",
+        "price_low": "64249.25",
+        "price_last": "64250.1",
+        "last_timestamp": "2026-11-22T18:26:12.830624506Z",
+        "currency": "USDT",
+    }
+    return values | given
+
+
+def candle(start: str, revision: int, **given: Any) -> dict[str, Any]:
+    """One candle."""
+    values: dict[str, Any] = {"start": start, "open": "10", "high": "12", "low": "9", "close": "11", "quantity": "5"}
+    return values | {"revision": revision} | given
+
+
+def view(symbols: dict[str, Any], *, totals: dict[str, Any] | None = None, status: Status = LIVE) -> View:
+    """A view with these rows in both windows."""
+    also = {"totals": totals or {"trades": 0, "quantity": "0", "notional": {}}}
+    stats = Part(symbols, also, 7, True)
+    latency = Part({"end_to_end": {"p50": 0.0012, "p99": 0.0123}}, {}, 7, True)
+    health = Part({"ready": True, "reasons": [], "workers": 2, "backlog": 0}, {}, 7, True)
+    return View(status, 7, stats, stats, latency, health)

@@ -1,0 +1,51 @@
+"""The price chart as data."""
+
+from __future__ import annotations
+
+import json
+
+from tests.ui.rows import candle
+from ui.charts import DOWN, EMPTY, FEWEST, UP, price_chart
+
+ROWS = [
+    candle("2026-11-22T23:59:00.000000000Z", 1, open="10", close="11", quantity="5"),
+    candle("2026-11-23T00:00:00.000000000Z", 2, open="11", close="9.5", quantity="0.25"),
+]
+
+
+def test_candles_are_open_close_low_high_and_stand_at_the_right() -> None:
+    option = price_chart(ROWS, interval="1m", zone="UTC")
+    data = option["series"][0]["data"]
+    assert len(data) == FEWEST
+    assert set(data[:-2]) == {EMPTY}
+    assert data[-2:] == [[10.0, 11.0, 9.0, 12.0], [11.0, 9.5, 9.0, 12.0]]
+
+
+def test_times_are_shown_in_the_zone_of_the_reader() -> None:
+    assert price_chart(ROWS, interval="1m", zone="Asia/Tokyo")["xAxis"][0]["data"][-2:] == ["08:59", "09:00"]
+    assert price_chart(ROWS, interval="10s", zone="UTC")["xAxis"][0]["data"][-1] == "00:00:00"
+
+
+def test_each_volume_has_the_colour_of_its_candle() -> None:
+    up, down = price_chart(ROWS, interval="1m", zone="UTC")["series"][1:]
+    assert (up["itemStyle"]["color"], up["data"][-2:]) == (UP, [5.0, EMPTY])
+    assert (down["itemStyle"]["color"], down["data"][-2:]) == (DOWN, [EMPTY, 0.25])
+
+
+def test_one_price_only_still_gives_the_axis_a_height() -> None:
+    flat = [candle("2026-11-22T23:59:00.000000000Z", 1, open="5", high="5", low="5", close="5")]
+    axis = price_chart(flat, interval="1m", zone="UTC")["yAxis"][0]
+    assert axis["min"] < 5 < axis["max"]
+    zero = [candle("2026-11-22T23:59:00.000000000Z", 1, open="0", high="0", low="0", close="0")]
+    axis = price_chart(zero, interval="1m", zone="UTC")["yAxis"][0]
+    assert axis["min"] < 0 < axis["max"]
+
+
+def test_the_newest_price_is_marked_with_the_digits_that_the_gateway_sent() -> None:
+    line = price_chart(ROWS, interval="1m", zone="UTC")["series"][0]["markLine"]
+    assert line["label"]["formatter"] == "9.5"
+
+
+def test_no_candles_are_a_chart_too_and_every_chart_is_json() -> None:
+    for rows in ([], ROWS):
+        json.dumps(price_chart(rows, interval="1m", zone="UTC"), allow_nan=False)
