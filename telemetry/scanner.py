@@ -200,6 +200,19 @@ def _layout(text: Array, lines: int) -> tuple[int, int, int]:
     return OBJECT, _LINE, place
 
 
+@part
+def _store(slots: Array, row: int, integers: Array, small: Array, places: Array, totals: Array) -> None:
+    for index in range(len(_INTEGERS)):
+        integers[index, row] = slots[_INTEGERS[index]]
+    for index in range(len(_SMALL)):
+        small[index, row] = slots[_SMALL[index]]
+    for index in range(len(_TEXTS)):
+        length = slots[_TEXTS[index] + 1]
+        places[index, row] = slots[_TEXTS[index]]
+        small[len(_SMALL) + index, row] = length
+        totals[index] += length
+
+
 @entry(TEXT, INTEGER, INTEGER, INTEGERS_2D, UNSIGNED_2D, UNSIGNED)
 def scan_rows(text: Array, size: int, lines: int, rows: Array, digests: Array, prints: Array) -> int:
     """The slots of each trade in `rows`; digest (u64[n, 2]) and fingerprint (u64[n]) where there is a trade_id.
@@ -267,19 +280,6 @@ def scan_columns(
         place = _next(text, place, size, layout)
     totals[len(_TEXTS)] = known
     return count if place == _DONE else DOUBT
-
-
-@part
-def _store(slots: Array, row: int, integers: Array, small: Array, places: Array, totals: Array) -> None:
-    for index in range(len(_INTEGERS)):
-        integers[index, row] = slots[_INTEGERS[index]]
-    for index in range(len(_SMALL)):
-        small[index, row] = slots[_SMALL[index]]
-    for index in range(len(_TEXTS)):
-        length = slots[_TEXTS[index] + 1]
-        places[index, row] = slots[_TEXTS[index]]
-        small[len(_SMALL) + index, row] = length
-        totals[index] += length
 
 
 @entry(TEXT, INDICES, BYTES, INDICES, BYTES)

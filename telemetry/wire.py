@@ -101,8 +101,8 @@ def decode(message: Buffer) -> tuple[Kind, Head, memoryview]:
     view = memoryview(message).cast("B")
     if len(view) < _PREFIX.size:
         raise InvalidInput(f"expected a message of at least {_PREFIX.size} bytes, received {len(view)}")
-    version, kind, _, checksum, length, _ = _PREFIX.unpack_from(view)
-    if version != VERSION or kind not in _decoders:
+    version, kind, zero, checksum, length, _ = _PREFIX.unpack_from(view)
+    if version != VERSION or kind not in _decoders or zero:
         raise InvalidInput(
             f"expected message version {VERSION} and a known kind, received version {version}, kind {kind}"
         )

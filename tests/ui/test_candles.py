@@ -39,7 +39,7 @@ def test_history_is_asked_once_per_connection() -> None:
 
 
 def test_a_history_that_fails_is_asked_again() -> None:
-    answers = [TryAgain("not now"), [candle(MINUTES[0], 1)]]
+    answers: list[TryAgain | list[dict[str, Any]]] = [TryAgain("not now"), [candle(MINUTES[0], 1)]]
 
     def history(symbol: str, interval: str) -> list[dict[str, Any]]:
         answer = answers.pop(0)

@@ -1,0 +1,93 @@
+"""The page as Streamlit runs it, without a browser: every state is whole, and what others wrote stays text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from tests.ui.rows import row
+from tests.ui.scripted_stream import ScriptedStream, until
+from ui.entrypoint import desk
+
+PAGE = Path(__file__).resolve().parents[2] / "ui" / "app.py"
+HOSTILE = "![x](http://example.invalid/x.png) <img src=x onerror=alert(1)>"
+
+
+@pytest.fixture
+def stream(monkeypatch: pytest.MonkeyPatch) -> Iterator[ScriptedStream]:
+    """A gateway's stream, and a page that is new to it."""
+    with ScriptedStream() as stream:
+        monkeypatch.setenv("TELEMETRY_URL", stream.url)
+        st.cache_resource.clear()
+        yield stream
+        desk().feed.close()
+    st.cache_resource.clear()
+
+
+def run(page: AppTest) -> AppTest:
+    page.run(timeout=60)
+    assert not page.exception
+    return page
+
+
+def live_page() -> AppTest:
+    page = run(AppTest.from_file(PAGE))
+    until(lambda: desk().feed.view().status.phase == "live")
+    return run(page)
+
+
+def shown(page: AppTest) -> str:
+    """What the components were given."""
+    return json.dumps(
+        [json.loads(found.proto.json or "{}") for found in page.get("bidi_component")], ensure_ascii=False
+    )
+
+
+def test_without_trades_the_page_says_how_to_send_the_first_one(stream: ScriptedStream) -> None:
+    page = live_page()
+    assert "No trades yet" in shown(page)
+    assert f"curl {stream.url}/v1/trades" in page.code[0].value
+
+
+def test_figures_and_table_are_there_and_say_as_of_which_trade(stream: ScriptedStream) -> None:
+    stream.symbols, stream.seq = {"BTC-USDT": row()}, 1234
+    words = shown(live_page())
+    assert "as of seq 1,234" in words
+    assert "64,250.10" in words
+
+
+def test_words_of_others_never_reach_an_element_that_reads_markdown_or_html(stream: ScriptedStream) -> None:
+    stream.symbols = {HOSTILE: row(currency=HOSTILE)}
+    page = live_page()
+    assert "onerror" in shown(page)
+    elements: list[Any] = [*page.markdown, *page.caption, *page.title, *page.header, *page.subheader, *page.error]
+    assert [element.value for element in elements if "onerror" in str(element.value)] == []
+
+
+def test_when_the_gateway_is_away_the_page_says_since_when_and_keeps_the_figures(stream: ScriptedStream) -> None:
+    stream.symbols = {"BTC-USDT": row()}
+    page = live_page()
+    stream.__exit__()
+    until(lambda: desk().feed.view().status.phase == "away")
+    words = shown(run(page))
+    assert "The gateway is away since " in words
+    assert "64,250.10" in words
+
+
+def test_a_ticket_that_gets_no_answer_says_that_it_can_be_sent_again(stream: ScriptedStream) -> None:
+    page = live_page()
+    stream.__exit__()
+    for name, value in {"symbol": "BTC-USDT", "quantity": "1", "price": "5"}.items():
+        page.text_input(key=f"ticket {name}").set_value(value)
+    identity = page.session_state["ticket"].trade_id
+    page.button[0].click()
+    words = shown(run(page))
+    assert "No answer" in words
+    assert "counts once" in words
+    assert page.session_state["ticket"].trade_id == identity
