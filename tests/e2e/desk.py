@@ -17,6 +17,9 @@ from typing import Any, NamedTuple, Self
 
 import httpx
 
+from telemetry.audit import Live, Report, audit
+from telemetry.client import Gateway
+
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0  # for a busy machine; nothing takes so long when all is well
 LOOK_SECONDS = 0.01
@@ -134,9 +137,8 @@ class Desk:
             process.end()
         os.close(self._supervising)
         os.close(self._supervised)
-        if error is not None:
-            for process in self._everything:
-                print(f"--- {process.log.name}\n{process.log.read_text('utf-8', 'replace')[-3000:]}")
+        for process in self._everything:  # shown when a test fails
+            print(f"--- {process.log.name}\n{process.log.read_text('utf-8', 'replace')[-3000:]}")
 
     # --- processes -------------------------------------------------------------------------------------------------
 
@@ -187,6 +189,13 @@ class Desk:
         )
         assert code in (None, done.returncode), f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def audit(self) -> Report:
+        """The audit of the running gateway, which must find nothing."""
+        with Gateway(self.url) as gateway:
+            report = audit(self.data / "journal", Live(gateway))
+        assert report.differences == []
+        return report
 
     # --- requests --------------------------------------------------------------------------------------------------
 

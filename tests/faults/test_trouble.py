@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 import subprocess
 import sys
@@ -100,7 +99,7 @@ def test_a_full_disk_refuses_keeps_what_was_acknowledged_and_resumes_by_itself(t
         assert desk.post(batch(acked), wait=True).status == 202
         assert time.monotonic() - freed < RESUME_SECONDS
         assert desk.stats()["totals"]["trades"] == acked + 100
-        desk.run("audit", "--data", str(desk.data))
+        desk.audit()
 
 
 def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_has_it_all(desk: Desk) -> None:
@@ -131,7 +130,7 @@ def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_
     desk.start_workers(1)
     assert desk.post(acked, wait=True).body["duplicates"] == len(acked)
     assert desk.stats()["totals"]["trades"] - len(acked) in (0, 10)  # the commit that failed may be on disk
-    desk.run("audit")
+    desk.audit()
 
 
 def segment_of(desk: Desk) -> Path:
@@ -170,7 +169,7 @@ def test_a_torn_tail_is_cut_and_reported_and_the_rest_is_served(desk: Desk) -> N
     desk.until_applied(900)
     assert desk.stats()["totals"]["trades"] == 900
     assert desk.post(batch(900), wait=True).body["accepted"] == 100
-    desk.run("audit")
+    desk.audit()
 
 
 def test_damage_in_the_middle_is_named_and_refused(desk: Desk) -> None:
@@ -213,8 +212,8 @@ def test_a_trade_that_kills_workers_is_found_quarantined_and_left_out_and_the_ot
     assert "POISON" not in stats["symbols"]
     assert desk.counter("telemetry_quarantined_total") == {"": 1.0}
     assert desk.post(batch(40, 10), wait=True).status == 202
-    report = json.loads(desk.run("audit", "--json"))
-    assert (report["quarantined"], report["trades"], report["equal"]) == ([24], 49, True)
+    report = desk.audit()
+    assert (report.quarantined, report.trades) == ([24], 49)
     assert desk.gateway is not None
     desk.gateway.kill()
     desk.start_gateway()  # whether it still knows or finds out again
