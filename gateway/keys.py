@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from gateway.digests import I64, U64, Ring
+from gateway.digest_table import I64, U64, Ring
 from telemetry.backbone.record import Record
 
 Mask = npt.NDArray[np.bool_]
