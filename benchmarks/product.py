@@ -1,0 +1,133 @@
+"""The product as it is installed: a gateway and workers as processes on a data directory of their own."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.bodies import Requests
+from benchmarks.generator import Drive, Loaded, drive
+from benchmarks.processes import Failed, Process, free_port, until
+
+TELEMETRY = (sys.executable, "-P", "-m", "telemetry")
+PREFIX = "TELEMETRY_"
+
+
+class Product:
+    """Gateway and workers; `with` it. `settings` are those of docs/settings.md in lower case."""
+
+    def __init__(self, directory: Path, *, workers: int = 1, worker: tuple[str, ...] = (), **settings: object) -> None:
+        directory.mkdir(parents=True, exist_ok=True)
+        self.directory, self.data, self.port = directory, directory / "data", free_port()
+        self.gateway: Process | None = None
+        self.workers: list[Process] = []
+        self._count, self._command = workers, worker or (*TELEMETRY, "worker")
+        given = {"data": self.data, "port": self.port, "log_level": "warning", **settings}
+        # What the shell has set for another instance must not change what is measured.
+        unset = {name: "" for name in os.environ if name.upper().startswith(PREFIX)}
+        self._environment = unset | {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
+        self._stack = ExitStack()
+        self._http = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
+
+    def __enter__(self) -> Self:
+        with ExitStack() as undo:
+            undo.callback(self._stack.close)
+            self.start_gateway()
+            self.start_workers(self._count)
+            undo.pop_all()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+        self._stack.close()
+
+    def start_gateway(self) -> None:
+        """Until it takes trades."""
+        self.gateway = self._start("gateway", (*TELEMETRY, "gateway"))
+        until(self._takes_trades, "the gateway takes trades")
+
+    def start_workers(self, count: int) -> None:
+        """Until the gateway knows them."""
+        for _ in range(count):
+            self.workers.append(self._start("worker", self._command))
+        if count:
+            until(lambda: len(self.get("/v1/workers")["workers"]) >= len(self.workers), "the workers are connected")
+
+    def stop(self) -> None:
+        """End all processes; what was journaled stays."""
+        self._stack.close()
+        self._http.close()
+        self.gateway, self.workers = None, []
+
+    def cpu(self) -> float:
+        """CPU seconds of gateway and workers so far."""
+        return self.gateway_cpu() + sum(worker.cpu() for worker in self.workers)
+
+    def gateway_cpu(self) -> float:
+        """CPU seconds of the gateway so far."""
+        assert self.gateway is not None
+        return self.gateway.cpu()
+
+    def drive(self, requests: Requests, plan: Drive, *, cpu: Callable[[], float] | None = None) -> Loaded:
+        """Send requests until they are in the statistics."""
+        return drive(requests, plan, self.directory / "load.log", cpu=cpu or self.cpu, finish=self.finish)
+
+    def send(self, requests: Requests, *, first: int = 0, count: int | None = None, connections: int = 8) -> Loaded:
+        """Send requests as fast as they are answered, until they are in the statistics."""
+        count = requests.count - first if count is None else count
+        return self.drive(requests, Drive(port=self.port, first=first, count=count, connections=connections))
+
+    def finish(self) -> float:
+        """Wait until all that is durable is in the statistics; the seconds that took."""
+        began = time.monotonic()
+        until(self.all_applied, "everything is applied", 600)
+        return time.monotonic() - began
+
+    def all_applied(self) -> bool:
+        """Whether the statistics hold all that is on disk."""
+        fresh = self.get("/v1/freshness")
+        return bool(fresh["as_of_seq"] >= fresh["durable_seq"])
+
+    def applied(self) -> int:
+        """The last trade in the statistics."""
+        return int(self.get("/v1/freshness")["as_of_seq"])
+
+    def get(self, path: str) -> Any:
+        """The JSON answer."""
+        self._http.request("GET", path)
+        answer = self._http.getresponse()
+        body = answer.read()
+        if answer.status != 200:
+            raise Failed(f"GET {path}: {answer.status} {body[:300]!r}")
+        return json.loads(body)
+
+    def post(self, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
+        """(status, body) of the answer to a body of trades."""
+        self._http.request("POST", "/v1/trades?wait=applied", body, {"Content-Type": kind})
+        answer = self._http.getresponse()
+        return answer.status, answer.read()
+
+    def _start(self, name: str, command: tuple[str, ...]) -> Process:
+        return self._stack.enter_context(
+            Process(command, self.directory / f"{name}.log", environment=self._environment)
+        )
+
+    def _takes_trades(self) -> bool:
+        assert self.gateway is not None
+        if not self.gateway.running():
+            raise Failed(f"the gateway ended: {self.gateway.tail()}")
+        try:
+            return self.post(b"[]")[0] == 422
+        except OSError:
+            self._http.close()
+            return False
