@@ -16,6 +16,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+Buffer = bytes | memoryview
 SYMBOLS = 50
 BLOCK = 10_000
 START_NS = 1_763_800_000_000_000_000
@@ -84,7 +85,7 @@ def requests(first: int, count: int, *, per_body: int = 1, waits: int = 0) -> Re
     return pack(_bodies(first, count, per_body), count, per_body, JSON, waits)
 
 
-def pack(made: Iterator[bytes | NDArray[np.uint8]], count: int, trades: int, kind: bytes, waits: int = 0) -> Requests:
+def pack(made: Iterator[Buffer], count: int, trades: int, kind: bytes, waits: int = 0) -> Requests:
     """Bodies as requests in shared memory."""
     descriptor = os.memfd_create("requests", 0)
     offsets = np.zeros(count + 2, np.int64)
@@ -103,16 +104,16 @@ def pack(made: Iterator[bytes | NDArray[np.uint8]], count: int, trades: int, kin
     return Requests(descriptor, count, trades)
 
 
-def _bodies(first: int, count: int, per_body: int) -> Iterator[bytes | NDArray[np.uint8]]:
+def _bodies(first: int, count: int, per_body: int) -> Iterator[Buffer]:
     """An object each, or arrays; some hundred thousand trades are made at a time."""
     step = max(1, 200_000 // per_body)
     for start in range(0, count, step):
         part = min(step, count - start)
         if per_body == 1:
             made = rows(first + start, part)
-            yield from (bytes(row[:-1]) for row in made)
+            yield from (row[:-1].data for row in made)
         else:
-            yield from _arrays(first + start * per_body, part, per_body)
+            yield from (row.data for row in _arrays(first + start * per_body, part, per_body))
 
 
 def _arrays(first: int, count: int, per_body: int) -> NDArray[np.uint8]:
@@ -137,13 +138,11 @@ def _block() -> tuple[NDArray[np.uint8], int, int]:
     drawn = []
     for _ in range(BLOCK):
         symbol = min(draw.randrange(SYMBOLS), draw.randrange(SYMBOLS))
-        price = (symbol + 1) * 1000 + draw.randrange(100_000) / 100
+        price = (symbol + 10) * 1000 + draw.randrange(100_000) / 100
         buy = draw.random() < 0.5
         # A digit more makes up for the shorter word: all rows have the same length.
         quantity = f"{draw.randrange(1, 10)}.{draw.randrange(1, 10**5 if buy else 10**4):0{5 if buy else 4}d}"
-        middle = f'"side":"{"buy" if buy else "sell"}","price":{price:08.2f},"quantity":{quantity}'.replace(
-            '"price":0', '"price":9'
-        )
+        middle = f'"side":"{"buy" if buy else "sell"}","price":{price:.2f},"quantity":{quantity}'
         drawn.append((_ROW % (_ID.decode(), symbol, draw.randrange(20), middle, _TIME.decode())).encode())
     block = np.frombuffer(b"".join(drawn), np.uint8).reshape(BLOCK, -1)
     return block, drawn[0].index(_ID) + 2, drawn[0].index(_TIME)

@@ -20,7 +20,7 @@ class Figure(msgspec.Struct, frozen=True, kw_only=True):
     required: float | None = None
     aim: float | None = None
     at_least: bool = True  # else at most
-    values: dict[str, tuple[float, ...]] = {}  # noqa: RUF012 - never changed; label with unit -> a value per round
+    values: dict[str, tuple[float, ...]] = {}  # label with unit -> a value per round
     note: str = ""
     skipped: str = ""  # the reason
 

@@ -85,7 +85,7 @@ class Process:
                 pass_fds=descriptors,
                 user=user,
                 start_new_session=True,  # Ctrl-C is the benchmark's, which then ends what it started
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - there are no threads yet
+                preexec_fn=_die_with_parent,
             )
         self._rest = b""
 

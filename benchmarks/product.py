@@ -7,7 +7,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -19,18 +19,21 @@ from benchmarks.processes import Failed, Process, free_port, until
 
 TELEMETRY = (sys.executable, "-P", "-m", "telemetry")
 PREFIX = "TELEMETRY_"
+Settings = Mapping[str, object]
 
 
 class Product:
     """Gateway and workers; `with` it. `settings` are those of docs/settings.md in lower case."""
 
-    def __init__(self, directory: Path, *, workers: int = 1, worker: tuple[str, ...] = (), **settings: object) -> None:
+    def __init__(
+        self, directory: Path, *, workers: int = 1, worker: tuple[str, ...] = (), settings: Settings | None = None
+    ) -> None:
         directory.mkdir(parents=True, exist_ok=True)
         self.directory, self.data, self.port = directory, directory / "data", free_port()
         self.gateway: Process | None = None
         self.workers: list[Process] = []
         self._count, self._command = workers, worker or (*TELEMETRY, "worker")
-        given = {"data": self.data, "port": self.port, "log_level": "warning", **settings}
+        given = {"data": self.data, "port": self.port, "log_level": "warning", **(settings or {})}
         # What the shell has set for another instance must not change what is measured.
         unset = {name: "" for name in os.environ if name.upper().startswith(PREFIX)}
         self._environment = unset | {f"{PREFIX}{name.upper()}": str(value) for name, value in given.items()}
@@ -40,8 +43,10 @@ class Product:
     def __enter__(self) -> Self:
         with ExitStack() as undo:
             undo.callback(self._stack.close)
-            self.start_gateway()
-            self.start_workers(self._count)
+            self.gateway = self._start("gateway", (*TELEMETRY, "gateway"))
+            self._start_workers(self._count)
+            until(self._takes_trades, "the gateway takes trades")
+            self._until_connected()
             undo.pop_all()
         return self
 
@@ -51,23 +56,10 @@ class Product:
         self._http.close()
         self._stack.close()
 
-    def start_gateway(self) -> None:
-        """Until it takes trades."""
-        self.gateway = self._start("gateway", (*TELEMETRY, "gateway"))
-        until(self._takes_trades, "the gateway takes trades")
-
     def start_workers(self, count: int) -> None:
         """Until the gateway knows them."""
-        for _ in range(count):
-            self.workers.append(self._start("worker", self._command))
-        if count:
-            until(lambda: len(self.get("/v1/workers")["workers"]) >= len(self.workers), "the workers are connected")
-
-    def stop(self) -> None:
-        """End all processes; what was journaled stays."""
-        self._stack.close()
-        self._http.close()
-        self.gateway, self.workers = None, []
+        self._start_workers(count)
+        self._until_connected()
 
     def cpu(self) -> float:
         """CPU seconds of gateway and workers so far."""
@@ -104,18 +96,34 @@ class Product:
 
     def get(self, path: str) -> Any:
         """The JSON answer."""
-        self._http.request("GET", path)
-        answer = self._http.getresponse()
-        body = answer.read()
-        if answer.status != 200:
-            raise Failed(f"GET {path}: {answer.status} {body[:300]!r}")
+        status, body = self._request("GET", path)
+        if status != 200:
+            raise Failed(f"GET {path}: {status} {body[:300]!r}")
         return json.loads(body)
 
     def post(self, body: bytes, kind: str = "application/json") -> tuple[int, bytes]:
         """(status, body) of the answer to a body of trades."""
-        self._http.request("POST", "/v1/trades?wait=applied", body, {"Content-Type": kind})
-        answer = self._http.getresponse()
+        return self._request("POST", "/v1/trades?wait=applied", body, {"Content-Type": kind})
+
+    def _request(
+        self, method: str, path: str, body: bytes | None = None, headers: Mapping[str, str] | None = None
+    ) -> tuple[int, bytes]:
+        try:
+            self._http.request(method, path, body, headers or {})
+            answer = self._http.getresponse()
+        except (http.client.RemoteDisconnected, BrokenPipeError, ConnectionResetError):
+            self._http.close()  # the gateway ends a connection that was idle for some seconds; the next one is new
+            self._http.request(method, path, body, headers or {})
+            answer = self._http.getresponse()
         return answer.status, answer.read()
+
+    def _start_workers(self, count: int) -> None:
+        for _ in range(count):
+            self.workers.append(self._start("worker", self._command))
+
+    def _until_connected(self) -> None:
+        if self.workers:
+            until(lambda: len(self.get("/v1/workers")["workers"]) >= len(self.workers), "the workers are connected")
 
     def _start(self, name: str, command: tuple[str, ...]) -> Process:
         return self._stack.enter_context(

@@ -79,7 +79,7 @@ class Gateway:
         self.live = Live(views)
         self.refused: dict[str, int] = {}
         self.dropped: dict[str, int] = {}
-        self.durable_at_start = backbone.status().durable_seq
+        self.durable_at_start = intake.last_seq = backbone.status().durable_seq
         self.draining = False
         self._snapshots, self._keys, self._requests = snapshots, keys, requests
         self._indexed = False
@@ -180,11 +180,15 @@ class Gateway:
             return True
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiter_number += 1
-        heapq.heappush(self._waiters, (seq, self._waiter_number, future))
+        waiter = (seq, self._waiter_number, future)
+        heapq.heappush(self._waiters, waiter)
         try:
             await asyncio.wait_for(future, seconds)
         except TimeoutError:
-            return False
+            if waiter in self._waiters:
+                self._waiters.remove(waiter)
+                heapq.heapify(self._waiters)
+            return self.state.applied >= seq
         return True
 
     async def _ticks(self, ready: Ready) -> None:
@@ -208,7 +212,7 @@ class Gateway:
         if not self._indexed:
             raise TryAgain("the index of keys is being rebuilt from the journal", retry_after=0.2)
         self.intake.check()
-        backlog = self.backbone.status().durable_seq - self.state.applied
+        backlog = self.intake.last_seq - self.state.applied
         if backlog + self.intake.waiting >= self.bounds.backlog_trades:
             limit = self.bounds.backlog_trades
             raise TryAgain(f"{backlog} trades wait for analysis, expected fewer than {limit}; are workers running?")
@@ -240,6 +244,8 @@ class Gateway:
             reasons.append(f"no worker of statistics version {VERSION} is connected")
         if journal is not None and journal.failure:
             reasons.append(f"the journal cannot be written: {journal.failure}")
+        elif journal is not None and journal.full:
+            reasons.append(journal.full)
         if (lag := status.durable_seq - self.state.applied) > self.bounds.lag_trades:
             reasons.append(f"{lag} trades are durable and not applied, expected at most {self.bounds.lag_trades}")
         return reasons

@@ -42,16 +42,21 @@ class Intake:
         self, backbone: Backbone, keys: KeyIndex, requests: RequestIndex, latency: Latency, *, limit: int
     ) -> None:
         self.limit = limit
+        self.last_seq = 0  # of the last commit
         self.waiting = 0  # trades that no commit holds yet
         self.multipliers: Multipliers = {}  # of durable trades
         self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
         self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
         self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
         self._committing = self._closing = False
+        self._failure: Stop | None = None
         self._arrived = asyncio.Event()
 
     def check(self) -> None:
-        """Raise TryAgain when no more trades can wait: called before a body is read, and again before it joins."""
+        """Raise TryAgain when no more trades can wait, Stop when the journal failed: nobody would commit them any more.
+        Called before a body is read, and again before it joins."""
+        if self._failure is not None:
+            raise self._failure
         if self.waiting >= self.limit:
             raise TryAgain(f"{self.waiting} trades wait for the journal, expected fewer than {self.limit}")
 
@@ -131,6 +136,7 @@ class Intake:
     def _complete(self, group: Group, committed: Committed) -> None:
         self._groups.popleft()
         self.waiting -= group.count
+        self.last_seq = committed.last_seq
         entries = group.key_entries()
         if len(entries):
             seqs = entries["row"].astype(np.int64) + committed.first_seq
@@ -153,6 +159,7 @@ class Intake:
         self._requests.insert(*_pair(entry.key.digest), answer, committed.last_seq)
 
     def _fail(self, error: TryAgain | Stop) -> None:
+        self._failure = error if isinstance(error, Stop) else None
         while self._groups:
             group = self._groups.popleft()
             self.waiting -= group.count
@@ -280,15 +287,8 @@ def _same_body(fingerprint: bytes, key: RequestKey) -> None:
 
 
 def _conflict(batch: Batch, rows: list[int]) -> InvalidInput:
-    errors = [
-        {
-            "index": row,
-            "field": "trade_id",
-            "detail": "expected the payload that it came with first",
-            "received": _trade_id(batch, row),
-        }
-        for row in rows[:SHOWN]
-    ]
+    same = {"field": "trade_id", "detail": "expected the payload that it came with first"}
+    errors = [{"index": row, **same, "received": _trade_id(batch, row)} for row in rows[:SHOWN]]
     count = "1 trade_id was" if len(rows) == 1 else f"{len(rows)} trade_ids were"
     return InvalidInput(f"{count} used before with another payload", problem="conflict", errors=errors)
 

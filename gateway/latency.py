@@ -52,7 +52,7 @@ class Stage:
             self.buckets[bisect_left(_BOUNDS_NS, nanoseconds)] += times
 
     def window(self, slots: int | None, now_ns: int) -> Sketch:
-        """The times of the last so many slots, the running one included; None is all."""
+        """The times of the running slot and so many before it, so never less than the window; None is all."""
         if slots is None:
             return self.all
         first = now_ns // SLOT_NS - slots

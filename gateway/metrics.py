@@ -96,9 +96,11 @@ class GatewayCollector(Collector):
         )
 
     def _reasons(self) -> Iterator[Metric]:
+        status = self._gateway.backbone.status()
+        garbage = {"garbage": status.garbage} if status.garbage else {}
         for name, text, counts in (
-            ("redelivered", "Ranges given out again", self._gateway.backbone.status().redelivered),
-            ("partials_dropped", "Results that were not merged", self._gateway.dropped),
+            ("redelivered", "Ranges given out again", status.redelivered),
+            ("partials_dropped", "Results that were not merged", self._gateway.dropped | garbage),
             ("refused", "Requests refused", self._gateway.refused),
         ):
             family = CounterMetricFamily(f"telemetry_{name}", text, labels=("reason",))

@@ -16,6 +16,9 @@ from typing import Any, TypeVar
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 numba: Any = import_module("numba")  # has no types
+array_struct: Any = import_module("numba.np.arrayobj").make_array
+ir: Any = import_module("llvmlite.ir")
+IS_CHECKED = bool(numba.core.config.BOUNDSCHECK)
 _SOURCES = ("blake2", "compiler", "digests_compiled", "instruments", "scanner", "slots", "tokens")
 _PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write there
 
@@ -36,7 +39,7 @@ def entry(*types: object) -> Callable[[Function], Function]:
     """A function that Python calls with arguments of exactly these types, and that returns an integer. Needs no GIL."""
 
     def compile_entry(function: Function) -> Function:
-        compiled: Function = numba.njit(INTEGER(*types), nogil=True, cache=_CACHE is not None)(function)
+        compiled: Function = numba.njit(INTEGER(*types), nogil=True, cache=(_CACHE is not None) and not os.environ.get("NOCACHE"))(function)
         return compiled
 
     return compile_entry

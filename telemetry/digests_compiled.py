@@ -9,9 +9,12 @@ from telemetry.blake2 import BLOCK_BYTES, hash_words, initial_state
 from telemetry.compiler import part
 from telemetry.digests import PERSON_KEY, PERSON_PAYLOAD
 from telemetry.frame import Array
+from telemetry.memory import behind, octets_of, pointer
 from telemetry.trade import KINDS
 
-MESSAGE_WORDS = 4 * BLOCK_BYTES // 8  # the longest: 77 bytes of numbers and seven texts of at most 64, joined
+_MESSAGE_WORDS = 4 * BLOCK_BYTES // 8  # the longest: 77 bytes of numbers and seven texts of at most 64, joined
+_STATE_WORDS = 8
+WORK_WORDS = _STATE_WORDS + _MESSAGE_WORDS
 _KEY, _PAYLOAD = initial_state(16, PERSON_KEY), initial_state(8, PERSON_PAYLOAD)
 _KINDS = np.zeros((len(KINDS) + 1, 5), np.uint8)
 _KIND_SIZES = np.array([0, *map(len, KINDS)], np.int64)
@@ -26,17 +29,18 @@ _PAYLOAD_TEXTS = np.array([at.CURRENCY, at.REF_TRADE_ID, at.STRATEGY, at.LIQUIDI
 
 
 @part
-def hash_trade(text: Array, slots: Array, message: Array, state: Array, digest: Array) -> np.uint64:
-    """The fingerprint; leaves the key digest in `digest` (u64[2]). `message` (u64[MESSAGE_WORDS]), `state` are scratch."""
-    octets = message.view(np.uint8)
+def hash_trade(text: Array, slots: Array, work: Array, digest: Array) -> np.uint64:
+    """The fingerprint; leaves the key digest in `digest` (u64[2]). `work` is u64[WORK_WORDS] of scratch."""
+    message = behind(work, _STATE_WORDS)
+    octets = octets_of(message)
     size = _key_message(text, slots, octets)
     _clear(octets, size)
-    hash_words(_KEY, message, size, state)
-    digest[0], digest[1] = state[0], state[1]
+    hash_words(pointer(_KEY), message, size, work)
+    digest[0], digest[1] = work[0], work[1]
     size = _payload_message(text, slots, message, octets, digest)
     _clear(octets, size)
-    hash_words(_PAYLOAD, message, size, state)
-    return state[0]  # type: ignore[no-any-return]
+    hash_words(pointer(_PAYLOAD), message, size, work)
+    return work[0]  # type: ignore[no-any-return]
 
 
 @part

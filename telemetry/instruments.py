@@ -7,8 +7,8 @@ import numpy as np
 from telemetry import slots as at
 from telemetry.compiler import part
 from telemetry.frame import Array
+from telemetry.memory import behind
 
-ENTRY = 9  # start and length of symbol, venue and currency; kind; multiplier and its scale
 _TEXTS = 3  # symbol, venue, currency are the first fields, in entry and slots alike
 _FREE = -1
 _MOST_PROBES = 64  # more come only from someone who looks for collisions: the reference has none
@@ -16,20 +16,20 @@ _PRIME = 0x100000001B3  # FNV-1a, of 64 bits that wrap
 
 
 @part
-def code_of(text: Array, slots: Array, table: Array, entries: Array, count: int) -> int:
+def code_of(text: Array, slots: Array, table: Array, size: int, entries: Array, count: int) -> int:
     """The index of the trade's instrument in `entries`, `count` for one that is not there yet (and is added), or -1.
 
-    `table` (i64, a power of two, more than twice the instruments) is -1 where it is free.
+    `table` (i64, its size a power of two, more than twice the instruments) is -1 where it is free.
     """
-    mask = len(table) - 1
+    mask = size - 1
     place = _hash(text, slots) & mask
     for _ in range(_MOST_PROBES):
         code = table[place]
         if code == _FREE:
             table[place] = count
-            _add(slots, entries[count])
+            _add(slots, behind(entries, count * at.ENTRY))
             return count
-        if _same(text, slots, entries[code]):
+        if _same(text, slots, behind(entries, code * at.ENTRY)):
             return code  # type: ignore[no-any-return]
         place = (place + 1) & mask
     return -1
@@ -69,13 +69,3 @@ def _add(slots: Array, entry: Array) -> None:
     for place in range(2 * _TEXTS):
         entry[place] = slots[place]
     entry[6], entry[7], entry[8] = slots[2 * at.KIND], slots[2 * at.MULTIPLIER], slots[2 * at.MULTIPLIER + 1]
-
-
-def table_size(instruments: int) -> int:
-    """The size of a table for so many instruments."""
-    return 1 << (2 * instruments + 1).bit_length()
-
-
-def new_table(instruments: int) -> Array:
-    """A table that is free everywhere."""
-    return np.full(table_size(instruments), _FREE, np.int64)

@@ -14,21 +14,18 @@ import numpy as np
 from telemetry import slots as at
 from telemetry.compiler import (
     BYTES,
-    BYTES_2D,
     INDICES,
-    INDICES_2D,
     INTEGER,
     INTEGERS,
-    INTEGERS_2D,
     TEXT,
     UNSIGNED,
-    UNSIGNED_2D,
     entry,
     part,
 )
-from telemetry.digests_compiled import MESSAGE_WORDS, hash_trade
+from telemetry.digests_compiled import WORK_WORDS, hash_trade
 from telemetry.frame import Array
 from telemetry.instruments import code_of
+from telemetry.memory import behind, pointer
 from telemetry.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
 from telemetry.trade import KINDS, LIQUIDITIES, SIDES
 
@@ -53,6 +50,8 @@ for _field, _words in _WORDS_OF.items():
 _WORD_SIZES[at.KIND, 0] = -1  # "" is no kind
 _INTEGERS, _SMALL = np.array(at.INTEGER_COLUMNS), np.array(at.SMALL_COLUMNS)
 _TEXTS = np.array(at.TEXT_COLUMNS)
+_FOLLOWS = len(at.FIELDS) + 1
+SCRATCH_WORDS = _FOLLOWS + WORK_WORDS
 _REQUIRED = 1 << at.SYMBOL | 1 << at.PRICE | 1 << at.QUANTITY
 
 
@@ -137,10 +136,10 @@ def _trade_at(text: Array, place: int, newline: int, slots: Array, follows: Arra
         place = _skip(text, place + 1, newline)
         if text[place] != _QUOTE:
             return DOUBT
-        field = _field_at(text, place + 1, follows[last])
+        field = _field_at(text, place + 1, np.int64(follows[last]))
         if field == DOUBT or seen >> field & 1:
             return DOUBT
-        follows[last] = field
+        follows[last] = np.uint64(field)
         seen |= 1 << field
         last = field
         place = _skip(text, place + 1 + _is_name(text, place + 1, field), newline)
@@ -201,50 +200,47 @@ def _layout(text: Array, lines: int) -> tuple[int, int, int]:
 
 
 @part
-def _store(slots: Array, row: int, integers: Array, small: Array, places: Array, totals: Array) -> None:
-    for index in range(len(_INTEGERS)):
-        integers[index, row] = slots[_INTEGERS[index]]
-    for index in range(len(_SMALL)):
-        small[index, row] = slots[_SMALL[index]]
-    for index in range(len(_TEXTS)):
-        length = slots[_TEXTS[index] + 1]
-        places[index, row] = slots[_TEXTS[index]]
-        small[len(_SMALL) + index, row] = length
-        totals[index] += length
+def _expect_first(follows: Array) -> None:
+    for field in range(_FOLLOWS):
+        follows[field] = np.uint64(0)
 
 
-@entry(TEXT, INTEGER, INTEGER, INTEGERS_2D, UNSIGNED_2D, UNSIGNED)
-def scan_rows(text: Array, size: int, lines: int, rows: Array, digests: Array, prints: Array) -> int:
-    """The slots of each trade in `rows`; digest (u64[n, 2]) and fingerprint (u64[n]) where there is a trade_id.
+@entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, UNSIGNED, UNSIGNED)
+def scan_rows(
+    body: Array, size: int, lines: int, scratch: Array, most: int, rows: Array, digests: Array, prints: Array
+) -> int:
+    """The slots of each trade in `rows`; digest (two words) and fingerprint where there is a trade_id.
 
-    `size` is that of the body, `lines` is 1 when every trade has its line.
+    `size` is that of the body, `lines` is 1 when every trade has its line. No more than `most` trades are taken.
     """
-    message, state = np.empty(MESSAGE_WORDS, np.uint64), np.empty(8, np.uint64)
-    follows = np.zeros(len(at.FIELDS) + 1, np.int64)
+    text, follows, work = pointer(body), pointer(scratch), behind(pointer(scratch), _FOLLOWS)
+    _expect_first(follows)
     layout, newline, place = _layout(text, lines)
     count = 0
     while place >= 0:
-        if count == len(rows):
+        if count == most:
             return DOUBT
-        slots = rows[count]
+        slots = behind(pointer(rows), count * at.COUNT)
         place = _trade_at(text, place, newline, slots, follows)
         if place == DOUBT:
             return DOUBT
         if slots[2 * at.TRADE_ID + 1] > 0:
-            prints[count] = hash_trade(text, slots, message, state, digests[count])
+            prints[count] = hash_trade(text, slots, work, behind(pointer(digests), 2 * count))
         count += 1
         place = _next(text, place, size, layout)
     return count if place == _DONE else DOUBT
 
 
 @entry(
-    *(TEXT, INTEGER, INTEGER, INTEGERS_2D, BYTES_2D, INDICES_2D, INDICES),
-    *(INTEGERS, INTEGERS_2D, INTEGERS, UNSIGNED_2D, UNSIGNED),
+    *(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, BYTES, INDICES, INDICES),
+    *(INTEGERS, INTEGERS, INTEGERS, UNSIGNED, UNSIGNED),
 )
 def scan_columns(
-    text: Array,
+    body: Array,
     size: int,
     lines: int,
+    scratch: Array,
+    most: int,
     integers: Array,
     small: Array,
     places: Array,
@@ -255,42 +251,52 @@ def scan_columns(
     digests: Array,
     prints: Array,
 ) -> int:
-    """The same as columns: one line of `integers`, `small` and `places` for each (see slots), codes of instruments.
+    """The same as columns: one behind the other in `integers`, `small` and `places` (see slots), codes of instruments.
 
     `totals` has the bytes of each text column, and behind them the number of instruments.
     """
-    message, state = np.empty(MESSAGE_WORDS, np.uint64), np.empty(8, np.uint64)
-    follows = np.zeros(len(at.FIELDS) + 1, np.int64)
-    slots = np.empty(at.COUNT, np.int64)
+    text, follows, work = pointer(body), pointer(scratch), behind(pointer(scratch), _FOLLOWS)
+    slots = pointer(totals)
+    _expect_first(follows)
     layout, newline, place = _layout(text, lines)
     count, known = 0, 0
     while place >= 0:
-        if count == len(codes):
+        if count == most:
             return DOUBT
         place = _trade_at(text, place, newline, slots, follows)
-        code = DOUBT if place == DOUBT else code_of(text, slots, table, entries, known)
+        if place == DOUBT:
+            return DOUBT
+        code = code_of(text, slots, pointer(table), len(table), pointer(entries), known)
         if code == DOUBT:
             return DOUBT
         known += code == known
         codes[count] = code
-        _store(slots, count, integers, small, places, totals)
+        for index in range(len(_INTEGERS)):
+            integers[index * most + count] = slots[_INTEGERS[index]]
+        for index in range(len(_SMALL)):
+            small[index * most + count] = slots[_SMALL[index]]
+        for index in range(len(_TEXTS)):
+            places[index * most + count] = slots[_TEXTS[index]]
+            small[(len(_SMALL) + index) * most + count] = slots[_TEXTS[index] + 1]
+            totals[at.COUNT + index] += slots[_TEXTS[index] + 1]
         if slots[2 * at.TRADE_ID + 1] > 0:
-            prints[count] = hash_trade(text, slots, message, state, digests[count])
+            prints[count] = hash_trade(text, slots, work, behind(pointer(digests), 2 * count))
         count += 1
         place = _next(text, place, size, layout)
-    totals[len(_TEXTS)] = known
+    totals[at.COUNT + len(_TEXTS)] = known
     return count if place == _DONE else DOUBT
 
 
 @entry(TEXT, INDICES, BYTES, INDICES, BYTES)
-def gather(text: Array, starts: Array, lengths: Array, offsets: Array, blob: Array) -> int:
+def gather(body: Array, starts: Array, lengths: Array, offsets: Array, blob: Array) -> int:
     """One text column: the bytes at `starts`, one behind the other in `blob`, and where each of them ends there."""
+    text, out = pointer(body), pointer(blob)
     end = 0
     for row in range(len(starts)):
         offsets[row] = end
-        start = np.int64(starts[row])
-        for place in range(lengths[row]):
-            blob[end + place] = text[start + place]
-        end += lengths[row]
+        start, length = np.int64(starts[row]), np.int64(lengths[row])
+        for place in range(length):
+            out[end + place] = text[start + place]
+        end += length
     offsets[len(starts)] = end
     return end

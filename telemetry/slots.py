@@ -32,6 +32,7 @@ DEFAULTS[2 * FEE + 1] = NO_FEE
 DEFAULTS[[2 * TIMESTAMP, 2 * SENT_AT, 2 * ORDER_SENT_AT, 2 * SOURCE_SEQ]] = ABSENT
 
 FILL, PRINT = 1, 2  # codes of kinds
+ENTRY = 9  # of an instrument: start and length of symbol, venue and currency; kind; multiplier and its scale
 
 # The columns of many trades, in the order in which the scanner writes them: the slot of each.
 INTEGER_COLUMNS = tuple(2 * field for field in (PRICE, QUANTITY, TIMESTAMP, FEE, SOURCE_SEQ, SENT_AT, ORDER_SENT_AT))

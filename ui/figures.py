@@ -64,19 +64,19 @@ COLUMNS = (
 )
 
 
-def amount(text: str | None, decimals: int = 6) -> Cell:
-    """A sum: grouped by thousands, below a thousand with at most `decimals`, shortened from ten million on."""
+def amount(text: str | None, decimals: int = 6, *, digits: int = 7) -> Cell:
+    """A sum: grouped by thousands, below one thousand with `decimals`, shortened from `digits` + 1 digits on."""
     if text is None:
         return Cell(NONE)
     value = Decimal(text)
     power = value.adjusted() if value else 0
     shown, suffix = value, ""
     for exponent, letter in _SUFFIXES:
-        if power >= max(exponent, 7):
+        if power >= max(exponent, digits):
             shown, suffix = value.scaleb(-exponent, _EXACT), letter
             break
-    digits = 3 if suffix else 2 if power >= 3 else decimals
-    rounded = shown.quantize(Decimal(1).scaleb(-digits), ROUND_HALF_EVEN, _EXACT)
+    places = 3 if suffix else 2 if power >= 3 else decimals
+    rounded = shown.quantize(Decimal(1).scaleb(-places), ROUND_HALF_EVEN, _EXACT)
     if not rounded and value:  # smaller than what the decimals show
         return Cell(f"{value:.3g}", float(value), text)
     words = f"{rounded:,f}"
@@ -143,7 +143,7 @@ def cards(view: View) -> list[Card]:
     backlog = int(health.get("backlog") or 0)
     return [
         Card("Trades", f"{totals.get('trades', 0):,}", as_of),
-        Card("Volume", amount(totals.get("quantity", "0")).text, "all symbols"),
+        Card("Volume", amount(totals.get("quantity", "0"), digits=6).text, "all symbols"),
         _money(totals.get("notional") or {}, view.all.rows.values()),
         Card("Trades per second", rate(int(recent.get("trades", 0))), "last minute"),
         Card("p99 end to end", seconds(stage.get("p99")), f"p50 {seconds(stage.get('p50'))}, last minute"),
@@ -157,7 +157,7 @@ def _money(notional: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> Ca
     for row in rows:
         trades[row.get("currency") or ""] += row["trades"]
     order = sorted(notional, key=lambda currency: (-trades[currency], currency))
-    shown = [f"{amount(notional[currency], MONEY).text} {currency}".strip() for currency in order]
+    shown = [f"{amount(notional[currency], MONEY, digits=6).text} {currency}".strip() for currency in order]
     rest = shown[1:2] + ([f"{len(shown) - 2} more"] if len(shown) > 2 else [])
     return Card("Notional", shown[0] if shown else "0", " · ".join(rest) or "price × quantity")
 

@@ -61,6 +61,7 @@ class Journal:
         self._bytes = found.record_bytes
         self._last_seq = self._durable_seq = found.last_seq
         self._failure: str | None = None
+        self._full: str | None = None
         self._closed = False
         self._lock = threading.Lock()
         self._unsynced_since: float | None = None
@@ -116,6 +117,11 @@ class Journal:
         return self._failure
 
     @property
+    def full(self) -> str | None:
+        """Why the last append was refused, until there is room again, or None."""
+        return None if self.spare.ready else self._full
+
+    @property
     def last_sync_seconds(self) -> float:
         """How long the last sync took; 0 before the first."""
         return self._last_sync_seconds
@@ -144,6 +150,7 @@ class Journal:
                 raw = encode(first, self._durable_seq)
             durable = not self._fast or not count
             self._write(segment, raw, durable)
+            self._full = None
             self._index.append(Place(first, segment.number, self._end, len(raw)))
             if self._end == SEGMENT_HEADER_BYTES:
                 self.spare.want(segment.number + 1)
@@ -230,8 +237,8 @@ class Journal:
         try:
             segment = self.spare.take()
         except OSError as error:
-            message = f"the journal in {self._directory} has no room for another segment: {error}"
-            raise TryAgain(message, retry_after=FULL_RETRY_SECONDS) from error
+            self._full = f"the journal in {self._directory} has no room for another segment: {error}"
+            raise TryAgain(self._full, retry_after=FULL_RETRY_SECONDS) from error
         if self._active is not None:
             self._active.file.close()
         self._active, self._end = segment, SEGMENT_HEADER_BYTES
@@ -260,8 +267,8 @@ class Journal:
         except OSError as worse:
             raise self._fail(f"removing {segment_name(segment.number)} after {error}", worse) from worse
         self.spare.want(segment.number)
-        message = f"the journal in {self._directory} cannot start {segment_name(segment.number)}: {error}"
-        raise TryAgain(message, retry_after=FULL_RETRY_SECONDS) from error
+        self._full = f"the journal in {self._directory} cannot start {segment_name(segment.number)}: {error}"
+        raise TryAgain(self._full, retry_after=FULL_RETRY_SECONDS) from error
 
     def _sync_active(self) -> None:
         if self._active is None or self._unsynced_since is None:

@@ -201,6 +201,11 @@ class Spare:
         self._filled = 0
         self._ready = False
 
+    @property
+    def ready(self) -> bool:
+        """Whether it can be taken at once."""
+        return self._ready
+
     def want(self, number: int, ready: OpenFile | None = None) -> None:
         """Segment `number` is the next one; `ready` when recovery found it prepared."""
         with self._lock:

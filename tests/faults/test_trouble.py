@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pickle
+import random
 import shutil
 import subprocess
 import sys
@@ -13,14 +15,18 @@ from typing import Any
 
 import httpx
 import pytest
+import zmq
 
+from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.segments import SEGMENT_HEADER_BYTES
+from telemetry.statistics import VERSION
+from telemetry.wire import Heartbeat, Kind, PartialHead, encode
 from tests.e2e.desk import Desk, trade, until
 
 ODD_WORKER = (sys.executable, "-m", "tests.e2e.odd_worker")
 SMALL_SEGMENT = 65_536
 RESUME_SECONDS = 5.0
-FAILING_SYNC = 100  # of one thread: behind those that prepare the first segments, 66 each
+MIDDLE_SEGMENT, FAILING_SYNC = 1 << 20, 100  # of one thread; preparing such a segment takes 66
 
 
 @pytest.fixture
@@ -109,7 +115,7 @@ def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_
     # -D: the gateway stays our child. Only the thread that appends comes to its hundredth sync.
     inject = f"inject=fdatasync:error=EIO:when={FAILING_SYNC}+"
     prefix = (strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject)
-    gateway = desk.start_gateway(*prefix)
+    gateway = desk.start_gateway(*prefix, segment_bytes=MIDDLE_SEGMENT)
     acked: list[dict[str, object]] = []
     after: list[int] = []
     for start in range(0, 2000, 10):
@@ -131,6 +137,45 @@ def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_
     assert desk.post(acked, wait=True).body["duplicates"] == len(acked)
     assert desk.stats()["totals"]["trades"] - len(acked) in (0, 10)  # the commit that failed may be on disk
     desk.audit()
+
+
+class Malicious:
+    """What a pickle can do to those who read it."""
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.file,)
+
+
+def test_pickles_and_garbage_at_the_results_endpoint_are_counted_and_break_nothing(desk: Desk, tmp_path: Path) -> None:
+    desk.start_gateway()
+    desk.start_workers(1)
+    desk.post(batch(0), wait=True)
+    before = desk.stats()
+    rng = random.Random(20)
+    head = PartialHead(1, 1, 101, 200, "stranger", 1, VERSION, 100, 0, 0, 0)
+    partial = encode(Kind.PARTIAL, head, rng.randbytes(400))
+    flipped = bytes([*partial[:40], partial[40] ^ 1, *partial[41:]])
+    hello = Heartbeat("stranger", 1, "ipc:///tmp/somewhere-else/socket.ipc", 1, VERSION, 0)
+    garbage = [pickle.dumps(Malicious(tmp_path / "touched")), b"", b"\0", partial[:30], flipped]
+    garbage += [rng.randbytes(rng.randrange(1, 2000)) for _ in range(100)]
+    with zmq.Context() as context, context.socket(zmq.PUSH) as push:
+        push.connect(default_results(desk.data))
+        for message in (*garbage, encode(Kind.HEARTBEAT, hello), partial):
+            push.send(message)
+        push.send_multipart([b"a", partial])
+
+        def dropped() -> dict[str, float]:
+            return desk.counter("telemetry_partials_dropped_total")
+
+        until(lambda: dropped().get('reason="garbage"', 0) >= len(garbage) + 1, "all of it is counted")
+        until(lambda: dropped().get('reason="epoch"'), "what only looks right is dropped")
+    assert not (tmp_path / "touched").exists()
+    assert desk.stats() == before
+    assert desk.post(batch(100), wait=True).body["applied"]
+    assert desk.audit().trades == 200
 
 
 def segment_of(desk: Desk) -> Path:

@@ -1,0 +1,77 @@
+"""The same job elsewhere: 100,000 trades in groups of 1,000 until count, sum, notional and VWAP by symbol are there.
+
+The product does more for them: every trade is checked, deduplicated, exact and on disk before it is acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from importlib import import_module
+
+from benchmarks.bodies import bodies, requests
+from benchmarks.figure import Figure, Sample, alternate, column, ratios, say
+from benchmarks.peers.peer import Job, Peer
+from benchmarks.plan import Plan
+from benchmarks.product import Product
+
+FAMILIES = ("streams", "jetstream", "flow", "databases", "exporters", "naive")
+TRADES = 100_000
+PER_BODY = 1_000
+CONNECTIONS = 8
+
+
+def peers() -> Iterator[Peer]:
+    """All that are known, installed or not."""
+    for family in FAMILIES:
+        yield from import_module(f"benchmarks.peers.{family}").PEERS
+
+
+def measure(plan: Plan) -> Iterator[Figure]:
+    """Each peer that is installed in turn with the product."""
+    trades = plan.size(TRADES, TRADES) // PER_BODY * PER_BODY
+    chosen = [peer for peer in peers() if plan.only.lower() in peer.name.lower()]
+    with Product(plan.directory / "product") as product:
+        for number, peer in enumerate(chosen):
+            title = f"bulk ÷ {peer.name}"
+            if reason := peer.missing():
+                say(f"  {peer.name}: {reason}")
+                yield Figure(name=title, required=peer.required, aim=peer.aim, skipped=reason)
+                continue
+            directory = plan.directory / f"peer{number}"
+            directory.mkdir()
+            with peer.running(directory) as job:
+                first = number * (plan.rounds + 1) * trades
+                yield _compared(plan, peer, title, {"peer": _peer(job, peer), "ours": _ours(product, first, trades)})
+
+
+def _compared(plan: Plan, peer: Peer, title: str, things: dict[str, Callable[[int], Sample]]) -> Figure:
+    samples = alternate(plan.rounds, things)
+    return Figure(
+        name=title,
+        measured=ratios(samples["ours"], samples["peer"]),
+        required=peer.required,
+        aim=peer.aim,
+        values={
+            "ours, trades/s": column(samples["ours"], "rate"),
+            f"{peer.name}, trades/s": column(samples["peer"], "rate"),
+        },
+        note=peer.note,
+    )
+
+
+def _peer(job: Job, peer: Peer) -> Callable[[int], Sample]:
+    made = bodies(0, max(1, peer.trades // PER_BODY))
+
+    def run(_: int) -> Sample:
+        return {"rate": len(made) * PER_BODY / job(made)}
+
+    return run
+
+
+def _ours(product: Product, first: int, trades: int) -> Callable[[int], Sample]:
+    def run(number: int) -> Sample:
+        with requests(first + number * trades, trades // PER_BODY, per_body=PER_BODY) as made:
+            loaded = product.send(made, connections=CONNECTIONS)
+        return {"rate": trades / loaded.seconds}
+
+    return run

@@ -1,0 +1,82 @@
+"""The stages of latency: which clock, which count, and what becomes of a negative time."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.latency import BOUNDS, STAGES, Latency
+from telemetry.errors import InvalidInput
+from tests.gateway.test_aggregator import head
+
+MS = 1_000_000
+SECOND = 1000 * MS
+
+
+def test_a_trade_is_measured_from_its_arrival_to_the_journal_and_to_the_figures() -> None:
+    latency = Latency()
+    latency.committed(3, [(10 * MS, 2), (12 * MS, 1)], 15 * MS)
+    latency.committed(4, [(20 * MS, 1)], 25 * MS)
+    latency.analysed(head(1, 3, received_ns=17 * MS, started_ns=17 * MS, finished_ns=18 * MS), 19 * MS, 20 * MS)
+    latency.applied(3, 30 * MS)
+    rows = latency.rows("all", SECOND)
+    assert tuple(rows) == STAGES
+    counts = {name: row["count"] for name, row in rows.items()}
+    assert counts == {
+        "client": 0, "journal": 4, "dispatch": 1, "analysis": 1, "merge": 1, "end_to_end": 3, "publish": 0,
+    }  # fmt: skip
+    assert rows["journal"]["max"] == 0.005
+    assert rows["journal"]["mean"] == pytest.approx((5 + 5 + 3 + 5) / 4 / 1000)
+    assert rows["dispatch"]["max"] == 0.002
+    assert (rows["analysis"]["max"], rows["merge"]["max"]) == (0.001, 0.001)
+    assert (rows["end_to_end"]["max"], rows["end_to_end"]["p50"]) == (0.02, pytest.approx(0.02, rel=0.01))
+
+
+def test_a_trade_is_measured_once_also_when_more_is_applied_later() -> None:
+    latency = Latency()
+    latency.committed(1, [(0, 1)], 1)
+    for now in (2, 3, 4):
+        latency.applied(1, now)
+    assert latency.rows("all", 5)["end_to_end"]["count"] == 1
+
+
+def test_duplicates_only_and_empty_commits_are_not_measured() -> None:
+    latency = Latency()
+    latency.committed(0, [(0, 0)], 5)
+    latency.applied(0, 6)
+    assert {row["count"] for row in latency.rows("all", 7).values()} == {0}
+
+
+def test_what_has_never_been_measured_is_null_and_not_zero() -> None:
+    row = Latency().rows("1m", 0)["client"]
+    assert row == {
+        "count": 0, "mean": None, "p50": None, "p90": None, "p99": None, "p999": None, "max": None, "negative": 0,
+    }  # fmt: skip
+
+
+def test_negative_times_are_counted_apart_and_never_enter_the_histogram() -> None:
+    stage = Latency().stages["client"]
+    stage.add(-5 * MS, 3, 0)
+    stage.add(5 * MS, 1, 0)
+    assert (stage.all.count, stage.all.negative, sum(stage.buckets), stage.all.total) == (1, 3, 1, 5 * MS)
+
+
+def test_windows_forget_what_is_older_and_all_forgets_nothing() -> None:
+    latency = Latency()
+    stage = latency.stages["merge"]
+    for second in range(0, 7200, 5):
+        stage.add(MS, 1, second * SECOND)
+    now = 7199 * SECOND
+    found = {name: latency.rows(name, now)["merge"]["count"] for name in ("10s", "1m", "5m", "1h", "all")}
+    # Slots of ten seconds: the running one and those of the window before it.
+    assert found == {"10s": 4, "1m": 14, "5m": 62, "1h": 722, "all": 1440}
+    assert latency.rows("1h", now + 3620 * SECOND)["merge"]["count"] == 0
+    with pytest.raises(InvalidInput, match="window: expected one of"):
+        latency.rows("1d", now)
+
+
+def test_the_histogram_has_a_bucket_for_each_bound_the_upper_one_inclusive() -> None:
+    stage = Latency().stages["merge"]
+    for bound in BOUNDS:
+        stage.add(round(bound * SECOND), 1, 0)
+        stage.add(round(bound * SECOND) + 1, 1, 0)
+    assert stage.buckets == [1, *[2] * (len(BOUNDS) - 1), 1]

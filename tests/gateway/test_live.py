@@ -1,0 +1,267 @@
+"""Subscriptions: a snapshot first, then what changed, the newest for who is late, and how much was skipped."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from gateway.latency import Latency
+from gateway.live import Live, Slot, View, Wanted
+from gateway.views import Views
+from telemetry.errors import InvalidInput
+from tests.gateway.test_aggregator import NOW, trade
+from tests.gateway.test_figures import SECOND, state_of
+
+MS = 1_000_000
+
+
+class Board:
+    """A topic whose rows a test sets."""
+
+    def __init__(self, **rows: Any) -> None:
+        self.rows: dict[str, Any] = rows
+        self.asked = 0
+        self.broken = False
+
+    def __call__(self, wanted: Wanted, mark: object) -> View:
+        self.asked += 1
+        if self.broken:
+            raise InvalidInput("expected something else")
+        return View(dict(self.rows), {"window": wanted.window})
+
+
+def subscribe(live: Live, now_ns: int = 0, **fields: Any) -> Slot:
+    wanted = Wanted(**({"id": "a", "topic": "stats"} | fields))
+    return live.subscribe(wanted, asyncio.Event(), seq=7, now_ns=now_ns)
+
+
+def frame(slot: Slot) -> dict[str, Any]:
+    taken = slot.take()
+    assert taken is not None
+    found: dict[str, Any] = json.loads(taken)
+    return found
+
+
+def test_the_snapshot_is_whole_and_an_update_has_what_changed() -> None:
+    board = Board(A=1, B=2)
+    live = Live(board)
+    slot = subscribe(live)
+    first = frame(slot)
+    assert first == {
+        "type": "snapshot",
+        "id": "a",
+        "topic": "stats",
+        "seq": 7,
+        "skipped": 0,
+        "data": {"window": "all", "symbols": {"A": 1, "B": 2}},
+    }
+    board.rows["B"] = 3
+    live.tick(9, 250 * MS)
+    second = frame(slot)
+    assert (second["type"], second["seq"], second["data"]["symbols"]) == ("update", 9, {"B": 3})
+    live.tick(10, 500 * MS)
+    assert slot.take() is None, "nothing changed"
+
+
+def test_an_empty_snapshot_is_sent_too() -> None:
+    slot = subscribe(Live(Board()))
+    assert frame(slot)["data"] == {"window": "all", "symbols": {}}
+    assert slot.take() is None
+
+
+def test_who_is_late_gets_the_newest_of_each_row_and_the_number_skipped() -> None:
+    board = Board(A=0, B=0)
+    live = Live(board)
+    slot = subscribe(live)
+    frame(slot)
+    for number in range(1, 6):
+        board.rows["A"] = number
+        if number == 2:
+            board.rows["B"] = 2
+        live.tick(10 + number, number * 250 * MS)
+    update = frame(slot)
+    assert (update["seq"], update["skipped"], update["data"]["symbols"]) == (15, 4, {"A": 5, "B": 2})
+    assert live.skipped == 4
+    board.rows["A"] = 9
+    live.tick(16, 2000 * MS)
+    assert frame(slot)["skipped"] == 0
+
+
+def test_a_snapshot_that_was_not_taken_yet_becomes_newer_and_skips_nothing() -> None:
+    board = Board(A=0)
+    live = Live(board)
+    slot = subscribe(live)
+    board.rows["A"] = 1
+    live.tick(8, 250 * MS)
+    found = frame(slot)
+    assert (found["type"], found["seq"], found["skipped"]) == ("snapshot", 8, 0)
+    assert found["data"]["symbols"] == {"A": 1}
+    assert live.skipped == 0
+
+
+def test_subscriptions_that_are_alike_are_computed_once_and_each_gets_everything() -> None:
+    board = Board(A=0)
+    live = Live(board)
+    slots = [subscribe(live) for _ in range(3)]
+    board.asked = 0
+    board.rows["A"] = 1
+    live.tick(8, 250 * MS)
+    assert board.asked == 1
+    assert [frame(slot)["data"]["symbols"] for slot in slots] == [{"A": 1}] * 3
+    late = subscribe(live, 300 * MS)
+    board.rows["A"] = 2
+    live.tick(9, 500 * MS)
+    assert [frame(slot)["data"]["symbols"] for slot in (*slots, late)] == [{"A": 2}] * 4
+
+
+def test_a_newcomer_takes_no_update_away_from_the_others() -> None:
+    board = Board(A=0)
+    live = Live(board)
+    old = subscribe(live)
+    frame(old)
+    board.rows["A"] = 1
+    new = subscribe(live)
+    assert frame(new)["data"]["symbols"] == {"A": 1}
+    live.tick(8, 250 * MS)
+    assert frame(old)["data"]["symbols"] == {"A": 1}
+
+
+def test_each_is_told_in_its_own_interval() -> None:
+    board = Board(A=0)
+    live = Live(board)
+    fast, slow = subscribe(live, interval_ms=100), subscribe(live, id="b", interval_ms=1000)
+    frame(fast), frame(slow)
+    board.rows["A"] = 1
+    assert live.tick(8, 100 * MS) == 200 * MS
+    assert fast.take() is not None
+    assert slow.take() is None
+    live.tick(8, 1000 * MS)
+    assert slow.take() is not None
+
+
+def test_a_flat_topic_is_told_whole() -> None:
+    board = Board(as_of_seq=1, durable_seq=1)
+    live = Live(board)
+    slot = subscribe(live, topic="freshness")
+    assert frame(slot)["data"] == {"window": "all", "as_of_seq": 1, "durable_seq": 1}
+    board.rows["durable_seq"] = 2
+    live.tick(8, 250 * MS)
+    assert frame(slot)["data"] == {"window": "all", "as_of_seq": 1, "durable_seq": 2}
+
+
+def test_after_unsubscribing_nothing_is_due() -> None:
+    live = Live(Board(A=1))
+    slots = [subscribe(live), subscribe(live, id="b")]
+    live.unsubscribe(slots[:1])
+    assert live.tick(8, 250 * MS) == 500 * MS
+    live.unsubscribe(slots[1:])
+    assert live.tick(8, 500 * MS) is None
+
+
+def test_a_view_that_cannot_be_had_any_more_ends_nothing() -> None:
+    board = Board(A=1)
+    live = Live(board)
+    slot = subscribe(live)
+    frame(slot)
+    board.broken = True
+    assert live.tick(8, 250 * MS) == 500 * MS
+    assert slot.take() is None
+    board.broken, board.rows["A"] = False, 2
+    live.tick(9, 500 * MS)
+    assert frame(slot)["data"]["symbols"] == {"A": 2}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"topic": "positions"},
+        {"id": ""},
+        {"id": "x" * 65},
+        {"interval_ms": 19},
+        {"interval_ms": 60_001},
+        {"symbols": ()},
+        {"symbols": ("A",) * 10_001},
+        {"window": "2m"},
+        {"topic": "candles", "interval": "7m"},
+        {"topic": "latency", "window": "1d"},
+    ],
+)
+def test_a_wrong_subscription_is_refused_and_leaves_nothing(fields: dict[str, Any]) -> None:
+    live = Live(views())
+    with pytest.raises(InvalidInput, match="expected"):
+        subscribe(live, **fields)
+    assert live.tick(1, 0) is None
+
+
+# --- the real views --------------------------------------------------------------------------------------------------
+
+
+class Time:
+    """A wall clock that a test sets."""
+
+    def __init__(self, now: int = NOW) -> None:
+        self.now = now
+
+    def __call__(self) -> int:
+        return self.now
+
+
+def views(*trades: Any, wall: Time | None = None, atoms: int = 500_000) -> Views:
+    return Views(
+        state_of(list(trades), atoms),
+        Latency(),
+        freshness=lambda: {"as_of_seq": 1},
+        health=lambda: {"ready": True},
+        wall_ns=wall or Time(),
+        monotonic_ns=lambda: 0,
+    )
+
+
+def test_a_window_that_empties_tells_so_once_and_drops_the_row() -> None:
+    wall = Time()
+    live = Live(views(trade(at=NOW), trade(symbol="B", at=NOW - 30 * SECOND), wall=wall))
+    slot = subscribe(live, window="1m")
+    assert sorted(frame(slot)["data"]["symbols"]) == ["A", "B"]
+    wall.now += 45 * SECOND
+    live.tick(2, 250 * MS)
+    update = frame(slot)["data"]
+    assert list(update["symbols"]) == ["B"]
+    assert (update["symbols"]["B"]["trades"], update["symbols"]["B"]["vwap"]) == (0, None)
+    assert update["totals"]["trades"] == 1
+    assert list(frame(subscribe(live, window="1m"))["data"]["symbols"]) == ["A"], "not in a new snapshot"
+    live.tick(2, 500 * MS)
+    assert slot.take() is None
+
+
+def test_a_candle_is_told_again_when_it_closes_though_nobody_trades() -> None:
+    wall = Time(NOW)
+    live = Live(views(trade(at=NOW), wall=wall))
+    slot = subscribe(live, topic="candles", interval="10s")
+    (candle,) = frame(slot)["data"]["symbols"]["A"]
+    assert candle["closed"] is False
+    wall.now += 11 * SECOND
+    live.tick(1, 250 * MS)
+    (candle,) = frame(slot)["data"]["symbols"]["A"]
+    assert candle["closed"] is True
+    wall.now += 11 * SECOND
+    live.tick(1, 500 * MS)
+    assert slot.take() is None
+
+
+def test_candles_of_a_symbol_that_is_held_coarser_are_empty_and_end_nothing() -> None:
+    many = [trade(symbol="new", at=NOW - number * SECOND) for number in range(5000)]
+    live = Live(views(trade(symbol="old", at=NOW - 100_000 * SECOND), *reversed(many), atoms=1000))
+    symbols = frame(subscribe(live, topic="candles", interval="1s"))["data"]["symbols"]
+    assert symbols["old"] == []
+    assert len(symbols["new"]) == 2
+
+
+def test_too_many_symbols_are_refused_when_a_subscription_begins() -> None:
+    live = Live(views(*(trade(symbol=f"S{number}") for number in range(1001))))
+    with pytest.raises(InvalidInput, match="at most 1000"):
+        subscribe(live, topic="candles")
+    assert len(frame(subscribe(live, topic="candles", symbols=("S5", "S6")))["data"]["symbols"]) == 2
+    assert len(frame(subscribe(live, topic="stats"))["data"]["symbols"]) == 1001
