@@ -110,7 +110,7 @@ class _Connection:
                 if text is None:
                     raise InvalidInput("expected a text frame, received a binary one")
                 self._obey(text)
-            except (InvalidInput, msgspec.MsgspecError) as error:
+            except (InvalidInput, msgspec.MsgspecError, RecursionError) as error:
                 detail = error.detail if isinstance(error, InvalidInput) else str(error)
                 self._answer({"type": "error", "id": _id_of(text), "detail": detail[:500]})
 
@@ -217,7 +217,7 @@ def _frames(slot: Slot, record: Record, last: int) -> Iterator[bytes]:
 
 def _id_of(text: str | None) -> str | None:
     """The id in a command that cannot be obeyed, as far as it can be read."""
-    with suppress(msgspec.MsgspecError):
+    with suppress(msgspec.MsgspecError, RecursionError):
         command = msgspec.json.decode(text or "", type=dict[str, Any])
         of = command.get("subscribe")
         found = of.get("id") if isinstance(of, dict) else command.get("unsubscribe")

@@ -19,7 +19,7 @@ numba: Any = import_module("numba")  # has no types
 array_struct: Any = import_module("numba.np.arrayobj").make_array
 ir: Any = import_module("llvmlite.ir")
 IS_CHECKED = bool(numba.core.config.BOUNDSCHECK)
-_SOURCES = ("blake2", "compiler", "digests_compiled", "instruments", "scanner", "slots", "tokens")
+_SOURCES = ("blake2", "compiler", "digests_compiled", "instruments", "memory", "scanner", "slots", "tokens")
 _PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write there
 
 INTEGER = numba.int64

@@ -9,6 +9,8 @@ which name to expect, so that a name usually costs one comparison. `text` is the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from telemetry import slots as at
@@ -25,7 +27,7 @@ from telemetry.compiler import (
 from telemetry.digests_compiled import WORK_WORDS, hash_trade
 from telemetry.frame import Array
 from telemetry.instruments import code_of
-from telemetry.memory import behind, pointer
+from telemetry.memory import WORD_BYTES, behind, pointer, word_at
 from telemetry.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
 from telemetry.trade import KINDS, LIQUIDITIES, SIDES
 
@@ -36,18 +38,31 @@ _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE, _LIST, _END_OF_LIST = b'":,{}[]'
 _N, _U, _L = b"nul"
 _HIGHEST_ASCII = 0x7F
 
-_NAME_BYTES = 16  # with the quote behind it
-_NAMES = np.zeros((len(at.FIELDS), _NAME_BYTES), np.uint8)
-for _field, _name in enumerate(at.FIELDS):
-    _NAMES[_field, : len(_name) + 1] = np.frombuffer(f'{_name}"'.encode(), np.uint8)
-_WORDS_OF = {at.SIDE: SIDES, at.KIND: ("", *KINDS), at.ACTION: ("new",), at.LIQUIDITY: ("", *LIQUIDITIES)}
-_WORDS = np.zeros((len(at.FIELDS), 4, 8), np.uint8)
-_WORD_SIZES = np.full((len(at.FIELDS), 4), -1, np.int64)
-for _field, _words in _WORDS_OF.items():
-    for _code, _word in enumerate(_words):
-        _WORDS[_field, _code, : len(_word)] = np.frombuffer(_word.encode(), np.uint8)
-        _WORD_SIZES[_field, _code] = len(_word)
-_WORD_SIZES[at.KIND, 0] = -1  # "" is no kind
+
+
+def _words(texts: Sequence[str]) -> tuple[Array, Array, Array]:
+    """For texts of at most 15 bytes: the two words of each with the quote behind it, the masks, the size with it."""
+    sizes = [len(text) + 1 for text in texts]
+    raw = b"".join(f'{text}"'.encode().ljust(2 * WORD_BYTES, b"\0") for text in texts)
+    masks = b"".join((b"\xff" * size).ljust(2 * WORD_BYTES, b"\0") for size in sizes)
+    return np.frombuffer(raw, np.uint64), np.frombuffer(masks, np.uint64), np.array(sizes)
+
+
+_NAMES, _NAME_MASKS, _NAME_SIZES = _words(at.FIELDS)
+_CHOICES: dict[int, tuple[str, ...]] = {
+    at.SIDE: SIDES,
+    at.KIND: ("\0", *KINDS),  # its code 0 is "not given", which no text says
+    at.ACTION: ("new",),
+    at.LIQUIDITY: ("", *LIQUIDITIES),
+}
+_MOST_CHOICES = 4
+_CHOICE, _CHOICE_MASKS, _CHOICE_SIZES = _words(
+    [
+        text
+        for field in range(len(at.FIELDS))
+        for text in (*_CHOICES.get(field, ()), *["\0"] * _MOST_CHOICES)[:_MOST_CHOICES]
+    ]
+)
 _INTEGERS, _SMALL = np.array(at.INTEGER_COLUMNS), np.array(at.SMALL_COLUMNS)
 _TEXTS = np.array(at.TEXT_COLUMNS)
 _FOLLOWS = len(at.FIELDS) + 1
@@ -66,42 +81,33 @@ def _skip(text: Array, place: int, newline: int) -> int:
 
 
 @part
-def _is_name(text: Array, place: int, field: int) -> int:
-    """The length with the quote behind it, when this name stands here, else 0."""
-    for index in range(_NAME_BYTES):
-        code = _NAMES[field, index]
-        if text[place + index] != code:
-            return 0
-        if code == _QUOTE:
-            return index + 1
-    return 0
+def _is_name(text: Array, place: int, field: int) -> bool:
+    low = word_at(text, place) & _NAME_MASKS[2 * field] == _NAMES[2 * field]
+    return low and word_at(text, place + WORD_BYTES) & _NAME_MASKS[2 * field + 1] == _NAMES[2 * field + 1]
 
 
 @part
 def _field_at(text: Array, place: int, guess: int) -> int:
     if _is_name(text, place, guess):
         return guess
-    for field in range(len(_NAMES)):
-        if text[place] == _NAMES[field, 0] and _is_name(text, place, field):
+    for field in range(len(at.FIELDS)):
+        if _is_name(text, place, field):
             return field
     return DOUBT
 
 
 @part
-def _word_at(text: Array, place: int, slots: Array, field: int) -> int:
-    """A text of a few: its code is left in the first slot, but for liquidity, which stays a text."""
-    end = text_at(text, place, slots, 2 * field)
-    if end == DOUBT:
+def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
+    """One of a few texts: its code is left in the first slot, but liquidity stays a text."""
+    if text[place] != _QUOTE:
         return DOUBT
-    start, length = slots[2 * field], slots[2 * field + 1]
-    for code in range(_WORDS.shape[1]):
-        if length == _WORD_SIZES[field, code]:
-            same = True
-            for index in range(length):
-                same &= text[start + index] == _WORDS[field, code, index]
-            if same:
-                slots[2 * field] = start if field == at.LIQUIDITY else code
-                return end
+    word = word_at(text, place + 1)
+    for code in range(_MOST_CHOICES):
+        choice = field * _MOST_CHOICES + code
+        if word & _CHOICE_MASKS[2 * choice] == _CHOICE[2 * choice]:
+            slots[2 * field] = place + 1 if field == at.LIQUIDITY else code
+            slots[2 * field + 1] = _CHOICE_SIZES[choice] - 1
+            return place + 1 + _CHOICE_SIZES[choice]  # type: ignore[no-any-return]
     return DOUBT
 
 
@@ -116,7 +122,7 @@ def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
     if field == at.TRADE_ID:
         return identifier_at(text, place, slots, slot)
     if field <= at.ACTION:
-        return _word_at(text, place, slots, field)
+        return _choice_at(text, place, slots, field)
     if field <= at.FEE:
         return decimal_at(text, place, slots, slot)
     if field <= at.ORDER_SENT_AT:
@@ -142,7 +148,7 @@ def _trade_at(text: Array, place: int, newline: int, slots: Array, follows: Arra
         follows[last] = np.uint64(field)
         seen |= 1 << field
         last = field
-        place = _skip(text, place + 1 + _is_name(text, place + 1, field), newline)
+        place = _skip(text, place + 1 + _NAME_SIZES[field], newline)
         if text[place] != _COLON:
             return DOUBT
         place = _value_at(text, _skip(text, place + 1, newline), slots, field)

@@ -14,6 +14,7 @@ import numpy as np
 from telemetry.compiler import part
 from telemetry.decimals import MAX_DIGITS, MAX_SCALE
 from telemetry.frame import Array
+from telemetry.memory import WORD_BYTES, trailing_zeros, word_at
 from telemetry.trade import MAX_TEXT
 
 PADDING = 64
@@ -23,6 +24,9 @@ _QUOTE, _MINUS, _PLUS, _DOT, _ZERO, _COLON, _BLANK, _DELETE = b'"-+.0: \x7f'
 _T, _Z, _E, _LOWER = ord("t"), ord("z"), ord("e"), 0x20
 _C1_LEAD, _C1_END = 0xC2, 0xA0  # UTF-8 of U+0080 to U+009F is C2 80 to C2 9F
 _IS_PLAIN = np.array([code >= _BLANK and code not in b'"\\\x7f' for code in range(256)])
+_ONES, _HIGH_BITS, _NONE = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0)
+_QUOTES, _BLANKS = _ONES * np.uint64(_QUOTE), _ONES * np.uint64(_BLANK)
+_BACKSLASHES, _DELETES = _ONES * np.uint64(ord("\\")), _ONES * np.uint64(_DELETE)
 _NO_DIGIT = 1 << 20  # more than any two or four digits can be
 _DIGIT = np.array([code - _ZERO if _ZERO <= code < _ZERO + 10 else _NO_DIGIT for code in range(256)], np.int64)
 _POWERS = 10 ** np.arange(MAX_SCALE + 1, dtype=np.int64)
@@ -34,19 +38,31 @@ _SECOND = 1_000_000_000
 
 
 @part
+def _marks(word: np.uint64) -> np.uint64:
+    """Bit 7 of every byte that ends a plain text: quote, backslash, control character, DEL, not ASCII.
+
+    Of the marks only the lowest is certain: a borrow may leave others above it.
+    """
+    quote, backslash, delete = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
+    marks = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (delete - _ONES) & ~delete
+    return (marks | (word - _BLANKS) & ~word | word) & _HIGH_BITS
+
+
+@part
 def text_at(text: Array, at: int, slots: Array, slot: int) -> int:
     """A text of at most 64 bytes without escapes and control characters. It may still be no UTF-8."""
     if text[at] != _QUOTE:
         return DOUBT
     start = at + 1
     at = start
-    seen = 0
-    while _IS_PLAIN[text[at]]:
-        seen |= text[at]
-        at += 1
+    marks = _marks(word_at(text, at))
+    while marks == _NONE and at - start < MAX_TEXT:
+        at += WORD_BYTES
+        marks = _marks(word_at(text, at))
+    at += trailing_zeros(marks) >> 3
+    if text[at] > _DELETE:
+        at = _foreign_end(text, at)
     if text[at] != _QUOTE or at - start > MAX_TEXT:
-        return DOUBT
-    if seen > _DELETE and _has_c1(text, start, at):
         return DOUBT
     slots[slot] = start
     slots[slot + 1] = at - start
@@ -54,11 +70,11 @@ def text_at(text: Array, at: int, slots: Array, slot: int) -> int:
 
 
 @part
-def _has_c1(text: Array, start: int, end: int) -> bool:
-    for at in range(start, end):
-        if text[at] == _C1_LEAD and text[at + 1] < _C1_END:
-            return True
-    return False
+def _foreign_end(text: Array, at: int) -> int:
+    """Where a text ends that is not all ASCII, or what may not be in it."""
+    while _IS_PLAIN[text[at]] and not (text[at] == _C1_LEAD and text[at + 1] < _C1_END):
+        at += 1
+    return at
 
 
 @part

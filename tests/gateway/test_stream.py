@@ -140,7 +140,7 @@ def test_a_reader_that_is_late_gets_the_newest_state_and_the_number_skipped(gate
             for _ in range(rounds):
                 gateway.post([trade(name) for name in names])
             until(lambda: gauge(gateway, "telemetry_stream_skipped_total") > before, "updates are skipped")
-            frames = []
+            frames: list[Frame] = []
             while not frames or frames[-1]["data"]["symbols"][names[0]]["trades"] < rounds + 1:
                 frames.append(mine.next())
             seqs = [frame["seq"] for frame in frames]
