@@ -17,12 +17,11 @@ from pathlib import Path
 import msgspec
 from rich.console import Console
 
-from benchmarks.figure import Figure, say
+from benchmarks.figure import FAILED, Figure, failed, say
 from benchmarks.plan import Options, Plan, parse
-from benchmarks.processes import Failed
 from benchmarks.table import table
 
-NAMES = ("ingest_single", "ingest_bulk", "latency", "growth", "workers", "fanout", "restart", "peers")
+NAMES = ("ingest_single", "ingest_bulk", "latency", "growth", "workers", "fanout", "restart", "hops", "peers")
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
@@ -48,7 +47,7 @@ class Results(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kept(self) -> bool:
         """Whether no figure that was measured falls short and no benchmark failed."""
-        return not any(figure.verdict == "SHORT" or figure.skipped.startswith("failed") for figure in self.all)
+        return not any(figure.verdict == "SHORT" or figure.skipped.startswith(FAILED) for figure in self.all)
 
     @property
     def all(self) -> Iterator[Figure]:
@@ -88,9 +87,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measured(name: str, plan: Plan) -> Iterator[Figure]:
     try:
         yield from import_module(f"benchmarks.{name}").measure(plan)
-    except (Failed, OSError) as error:
-        say(f"  failed: {error}")
-        yield Figure(name=name, skipped=f"failed: {error}"[:500])
+    except Exception as error:  # the others are worth measuring all the same
+        yield failed(name, error)
 
 
 @contextmanager

@@ -28,7 +28,7 @@ SETTLE_SECONDS = 1.0
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """The gateway against the kernel's send."""
-    clients, seconds = (200, 2) if plan.quick else (1_000, 5)
+    clients, seconds = (300, 2) if plan.quick else (1_000, 5)
     count = FEED * seconds
     with requests(0, 2 * count * (plan.rounds + 1)) as made, Product(plan.directory / "fanout") as product:
         size = _message_bytes(plan, product, made)

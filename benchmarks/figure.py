@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
+FAILED = "failed"
 Sample = Mapping[str, float]
 
 
@@ -64,6 +65,13 @@ def column(samples: Sequence[Sample], key: str) -> tuple[float, ...]:
 def ratios(above: Sequence[Sample], below: Sequence[Sample], key: str = "rate") -> tuple[float, ...]:
     """Pair by pair: what ran in the same round."""
     return tuple(a / b for a, b in zip(column(above, key), column(below, key), strict=True))
+
+
+def failed(name: str, error: Exception) -> Figure:
+    """A figure that could not be measured."""
+    reason = f"{FAILED}: {type(error).__name__}: {error}"[:500]
+    say(f"  {reason}")
+    return Figure(name=name, skipped=reason)
 
 
 def say(text: str) -> None:

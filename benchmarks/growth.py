@@ -15,7 +15,7 @@ from benchmarks.plan import Plan
 from benchmarks.product import Product
 
 PER_BODY = 1_000
-SECTIONS = 20  # of the way up
+SECTIONS, QUICK_SECTIONS = 20, 5  # of the way up
 SECTION_TRADES = 1_000_000  # of a comparison: more than one journal segment
 CONNECTIONS = 8
 
@@ -25,7 +25,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
     size = plan.size(10_000_000, 300_000)
     section = min(SECTION_TRADES, max(PER_BODY, size // 4))
     with Product(plan.directory / "old") as old:
-        curve = _grow(old, size)
+        curve = _grow(old, size, QUICK_SECTIONS if plan.quick else SECTIONS)
         things: dict[str, Callable[[int], Sample]] = {
             "young": lambda number: _young(plan, section),
             "old": lambda number: _section(old, size + number * section, section),
@@ -46,8 +46,8 @@ def measure(plan: Plan) -> Iterator[Figure]:
     )
 
 
-def _grow(product: Product, size: int) -> list[float]:
-    step = max(PER_BODY, size // SECTIONS)
+def _grow(product: Product, size: int, sections: int) -> list[float]:
+    step = max(PER_BODY, size // sections)
     curve = []
     for first in range(0, size, step):
         curve.append(_section(product, first, min(step, size - first))["ns"])

@@ -28,13 +28,12 @@ PER_BODY = 1_000
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Single trades at 1,000 a second against the disk; then bodies at half of what the gateway takes at most."""
-    seconds = 3 if plan.quick else 10
-    yield from _singles(plan, seconds)
-    yield from _bulk(plan, seconds)
+    yield from _singles(plan)
+    yield from _bulk(plan)
 
 
-def _singles(plan: Plan, seconds: int) -> Iterator[Figure]:
-    count = int(RATE) * seconds
+def _singles(plan: Plan) -> Iterator[Figure]:
+    count = int(RATE) * plan.seconds
     with (
         requests(0, count * (plan.rounds + 1), waits=WAITS) as made,
         Product(plan.directory / "singles") as product,
@@ -59,13 +58,13 @@ def _singles(plan: Plan, seconds: int) -> Iterator[Figure]:
     yield _visible("visible p99 at 1,000 singles/s", samples["gateway"], 8.0, 5.0, "")
 
 
-def _bulk(plan: Plan, seconds: int) -> Iterator[Figure]:
+def _bulk(plan: Plan) -> Iterator[Figure]:
     probe = plan.size(1_000_000, 200_000) // PER_BODY
     with Product(plan.directory / "bulk") as product:
         with requests(0, 2 * probe, per_body=PER_BODY) as made:
             product.send(made, count=probe)
             most = product.send(made, first=probe, count=probe).rate
-        rate, count = most / 2, int(most / 2 * seconds)
+        rate, count = most / 2, int(most / 2 * plan.seconds)
         with requests(2 * probe * PER_BODY, count * plan.rounds, per_body=PER_BODY, waits=WAITS) as made:
             run = _open_loop(product, made, count, rate, BULK_CONNECTIONS)
             samples = alternate(plan.rounds, {"gateway": run}, warm_up=False)["gateway"]

@@ -21,6 +21,11 @@ class Plan:
     trades: int | None = None
     only: str = ""  # part of the name of what to compare with, where there are several
 
+    @property
+    def seconds(self) -> int:
+        """How long to look at something that goes at a given rate."""
+        return 2 if self.quick else 10
+
     def size(self, full: int, quick: int) -> int:
         """The size asked for, else that of the mode."""
         return self.trades or (quick if self.quick else full)

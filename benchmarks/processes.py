@@ -22,7 +22,7 @@ from typing import Any, Self
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE_SECONDS = 120.0
 END_SECONDS = 15.0
-LOOK_SECONDS = 0.002
+LOOK_SECONDS = 0.005  # a look may cost the gateway half a millisecond
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None)
 

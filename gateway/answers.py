@@ -131,7 +131,11 @@ WORKERS = answers(
     ),
     s422=_PARAMETERS,
 )
-FRESHNESS = answers("What is applied and durable", shape(**_FRESH, backlog=COUNT, caught_up=BOOLEAN), s422=_PARAMETERS)
+FRESHNESS = answers(
+    "What is applied and durable",
+    shape(**_FRESH, backlog=COUNT, caught_up=BOOLEAN, journal=optional(TEXT)),
+    s422=_PARAMETERS,
+)
 ALIVE = answers("The process is alive", shape(status=TEXT))
 READY = answers(
     "Able to do its work",

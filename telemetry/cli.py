@@ -215,6 +215,19 @@ def doctor(data: Data = None, as_json: AsJson = False) -> None:
     raise typer.Exit(checks.run(data, as_json=as_json))
 
 
+@app.command(epilog="Example: telemetry bench ingest_single --quick")
+def bench(
+    name: Annotated[str | None, typer.Argument(help="One benchmark; else all, one after another.")] = None,
+    quick: Annotated[bool, typer.Option("--quick", help="Small sizes, three rounds: a look, not a result.")] = False,
+    rounds: Annotated[int | None, typer.Option(min=1, max=100, help="Pairs of runs; else 5, quick 3.")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Compare speeds with floors and peers on this machine (source checkout only); exit 1 if a figure falls short."""
+    from telemetry.commands import bench as benchmarks
+
+    raise typer.Exit(benchmarks.run(name, quick=quick, rounds=rounds, as_json=as_json))
+
+
 @app.command(hidden=True, epilog="Example: telemetry simulate --rate 50 --seconds 10")
 def simulate(
     rate: Annotated[float, typer.Option(min=0.1, max=20_000, help="Trades a second on average.")] = 200.0,

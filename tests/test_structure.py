@@ -59,7 +59,9 @@ NEVER_CALLED = {"eval", "exec", "recv_pyobj", "send_pyobj", "read_pickle", "to_p
 
 # Written so that this file does not match itself.
 MACHINE_PATH = re.compile(r"(?<![\w.])/(?:wor[k]|roo[t]|hom[e]|User[s])/\w")
-REGISTRY = re.compile(r"pypi[.]org|python[h]osted|npm[j]s|deb[.]debian|index[-]url|find[-]links|(?<!\w)registry ?= ?["']?https?:")
+REGISTRY = re.compile(
+    r"pypi[.]org|python[h]osted|npm[j]s|deb[.]debian|index[-]url|find[-]links|(?<!\w)registry ?= ?[\"']?https?:"
+)
 
 
 class Module(NamedTuple):

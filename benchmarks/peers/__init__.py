@@ -5,11 +5,13 @@ The product does more for them: every trade is checked, deduplicated, exact and 
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable, Iterator
 from importlib import import_module
+from pathlib import Path
 
 from benchmarks.bodies import bodies, requests
-from benchmarks.figure import Figure, Sample, alternate, column, ratios, say
+from benchmarks.figure import Figure, Sample, alternate, column, failed, ratios, say
 from benchmarks.peers.peer import Job, Peer
 from benchmarks.plan import Plan
 from benchmarks.product import Product
@@ -33,19 +35,24 @@ def measure(plan: Plan) -> Iterator[Figure]:
     with Product(plan.directory / "product") as product:
         for number, peer in enumerate(chosen):
             title = f"bulk ÷ {peer.name}"
-            if reason := peer.missing():
+            reason = peer.missing() or ("slow, not in quick mode" if peer.slow and plan.quick and not plan.only else "")
+            if reason:
                 say(f"  {peer.name}: {reason}")
                 yield Figure(name=title, required=peer.required, aim=peer.aim, skipped=reason)
                 continue
-            directory = plan.directory / f"peer{number}"
-            directory.mkdir()
-            with peer.running(directory) as job:
-                first = number * (plan.rounds + 1) * trades
-                yield _compared(plan, peer, title, {"peer": _peer(job, peer), "ours": _ours(product, first, trades)})
+            ours = _ours(product, number * (plan.rounds + 1) * trades, trades)
+            try:
+                yield _against(plan, peer, title, ours)
+            except Exception as error:  # the other peers are worth measuring all the same
+                yield failed(title, error)
 
 
-def _compared(plan: Plan, peer: Peer, title: str, things: dict[str, Callable[[int], Sample]]) -> Figure:
-    samples = alternate(plan.rounds, things)
+def _against(plan: Plan, peer: Peer, title: str, ours: Callable[[int], Sample]) -> Figure:
+    say(f"  {peer.name}")
+    directory = Path(tempfile.mkdtemp(dir=plan.directory))
+    directory.chmod(0o711)  # a server may run as another user
+    with peer.running(directory) as job:
+        samples = alternate(plan.rounds, {"peer": _peer(job, peer), "ours": ours})
     return Figure(
         name=title,
         measured=ratios(samples["ours"], samples["peer"]),

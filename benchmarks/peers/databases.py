@@ -94,7 +94,7 @@ def _duckdb_job(directory: Path, bodies: Sequence[bytes]) -> float:
 
     path = directory / f"trades-{time.monotonic_ns()}.duckdb"
     with library("duckdb").connect(str(path)) as connection:
-        connection.execute("create table trades(symbol text, side text, price double, quantity double, at bigint)")
+        connection.execute("create table trades(symbol text, side text, price double, quantity double, time bigint)")
         began = time.monotonic()
         for body in bodies:
             trades = read(body)

@@ -19,6 +19,8 @@ import httpx
 
 from telemetry.audit import Live, Report, audit
 from telemetry.client import Gateway
+from telemetry.formats import Options
+from telemetry.replay import Summary, Watcher, replay
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0  # for a busy machine; nothing takes so long when all is well
@@ -189,6 +191,12 @@ class Desk:
         )
         assert code in (None, done.returncode), f"exit code {done.returncode}\n{done.stdout}\n{done.stderr[-3000:]}"
         return done.stdout
+
+    def replay(self, file: Path, *, symbol: str | None = None) -> Summary:
+        """`telemetry replay` in this process."""
+        watcher = Watcher(lambda refusal: print(refusal), print)
+        with Gateway(self.url) as gateway:
+            return replay([file], gateway, watcher, options=Options(symbol=symbol))
 
     def audit(self) -> Report:
         """The audit of the running gateway, which must find nothing."""

@@ -40,15 +40,14 @@ def assert_equals_reference(row: dict[str, Any], expected: dict[str, Any]) -> No
 def bodies(market_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[int, bytes]:
     """`GET /v1/stats` after the same replay, by the number of workers."""
     found: dict[int, bytes] = {}
-    us = str(market_data / US_EQUITY / "sampleMultiTradeData.csv.gz")
-    xrp = str(market_data / XRP / XRP_FILES[0])
     for count in (1, 2, 4):
         with Desk(tmp_path_factory.mktemp("desk")) as desk:
             desk.start_gateway()
             desk.start_workers(count)
-            summary = json.loads(desk.run("replay", us, xrp, "--symbol", "XRP/ETH", "--json"))
-            assert (summary["refused"], summary["duplicates"]) == (0, 0)
-            desk.until_applied(summary["accepted"])
+            desk.replay(market_data / US_EQUITY / "sampleMultiTradeData.csv.gz")
+            summary = desk.replay(market_data / XRP / XRP_FILES[0], symbol="XRP/ETH")
+            assert (summary.refused, summary.duplicates) == (0, 0)
+            desk.until_applied()
             found[count] = desk.bytes_of("/v1/stats", window="all", sort="symbol")
     return found
 
@@ -69,10 +68,9 @@ def test_the_same_trades_in_other_formats_equal_the_reference_and_are_duplicates
         desk.start_gateway()
         desk.start_workers(2)
         for place, name in enumerate(XRP_FILES):
-            printed = desk.run("replay", str(market_data / XRP / name), "--symbol", "XRP/ETH", "--json")
-            summary = json.loads(printed)
+            summary = desk.replay(market_data / XRP / name, symbol="XRP/ETH")
             known = 0 if place == 0 else expected["trades"]
-            assert (summary["accepted"], summary["duplicates"]) == (expected["trades"] - known, known), name
+            assert (summary.accepted, summary.duplicates) == (expected["trades"] - known, known), name
         desk.until_applied()
         assert_equals_reference(desk.stats()["symbols"]["XRP/ETH"], expected)
 

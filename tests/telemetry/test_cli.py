@@ -21,7 +21,7 @@ from telemetry.environ import Up
 from telemetry.errors import InvalidInput
 from tests.telemetry.scripted_gateway import problem, scripted_gateway
 
-COMMANDS = ("up", "demo", "gateway", "worker", "ui", "replay", "stats", "tail", "audit", "doctor", "simulate")
+COMMANDS = ("up", "demo", "gateway", "worker", "ui", "replay", "stats", "tail", "audit", "doctor", "bench", "simulate")
 
 
 def run(*arguments: object) -> int:
@@ -84,6 +84,7 @@ def test_no_client_command_imports_the_page_or_pandas() -> None:
         ("stats", "--window", "2m"),
         ("tail", "--topic", "gossip"),
         ("up", "--port", "99999"),
+        ("bench", "nonsense"),
     ],
 )
 def test_wrong_use_exits_2_and_says_so_on_standard_error(

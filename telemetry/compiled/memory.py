@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from telemetry.compiler import IS_CHECKED, array_struct, ir, numba, part
+from telemetry.compiled.compiler import IS_CHECKED, array_struct, ir, numba, part
 from telemetry.frame import Array
 
 WORD_BYTES = 8

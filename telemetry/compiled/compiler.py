@@ -1,6 +1,6 @@
 """The one door to numba: compiled functions with Python's types, cached in a directory named after their sources.
 
-Nothing imports this module unless `decode_compiled.warm_up` does: numba takes half a second to import and may be absent.
+Only `decode_compiled.CompiledReading` imports this, and all that needs it: numba takes a second and may be absent.
 Whatever is compiled has a fixed signature, so that no call can start the compiler later.
 """
 
@@ -19,7 +19,7 @@ numba: Any = import_module("numba")  # has no types
 array_struct: Any = import_module("numba.np.arrayobj").make_array
 ir: Any = import_module("llvmlite.ir")
 IS_CHECKED = bool(numba.core.config.BOUNDSCHECK)
-_SOURCES = ("blake2", "compiler", "digests_compiled", "instruments", "memory", "scanner", "slots", "tokens")
+_OTHER_SOURCES = ("decimals.py", "digests.py", "times.py", "trade.py")  # whose constants become part of the code
 _PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write there
 
 INTEGER = numba.int64
@@ -39,7 +39,7 @@ def entry(*types: object) -> Callable[[Function], Function]:
     """A function that Python calls with arguments of exactly these types, and that returns an integer. Needs no GIL."""
 
     def compile_entry(function: Function) -> Function:
-        compiled: Function = numba.njit(INTEGER(*types), nogil=True, cache=(_CACHE is not None) and not os.environ.get("NOCACHE"))(function)
+        compiled: Function = numba.njit(INTEGER(*types), nogil=True, cache=(_CACHE is not None))(function)
         return compiled
 
     return compile_entry
@@ -52,8 +52,9 @@ def cache_directory() -> Path | None:
     that it calls, and an installer may give every version the same time.
     """
     digest = blake2b(digest_size=8)
-    for name in _SOURCES:
-        digest.update(Path(__file__).with_name(f"{name}.py").read_bytes())
+    folder = Path(__file__).parent
+    for source in (*sorted(folder.glob("*.py")), *(folder.parent / name for name in _OTHER_SOURCES)):
+        digest.update(source.read_bytes())
     try:
         home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
         directory = Path(home).absolute() / "trading-telemetry" / digest.hexdigest()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry import slots as at
-from telemetry.blake2 import BLOCK_BYTES, hash_words, initial_state
-from telemetry.compiler import part
+from telemetry.compiled import slots as at
+from telemetry.compiled.blake2 import BLOCK_BYTES, hash_words, initial_state
+from telemetry.compiled.compiler import part
+from telemetry.compiled.memory import WORD_BYTES, behind, octets_of, pointer, put_word, word_at
 from telemetry.digests import PERSON_KEY, PERSON_PAYLOAD
 from telemetry.frame import Array
-from telemetry.memory import WORD_BYTES, behind, octets_of, pointer, put_word, word_at
 from telemetry.trade import KINDS
 
 _STATE_WORDS = 8

@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry.compiler import part
+from telemetry.compiled.compiler import part
+from telemetry.compiled.memory import WORD_BYTES, trailing_zeros, word_at
 from telemetry.decimals import MAX_DIGITS, MAX_SCALE
 from telemetry.frame import Array
-from telemetry.memory import WORD_BYTES, trailing_zeros, word_at
 from telemetry.trade import MAX_TEXT
 
 PADDING = 64

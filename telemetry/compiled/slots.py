@@ -1,9 +1,9 @@
 """The slots of one trade in compiled code: two integers for each field, at 2 * its number, in groups of one kind.
 
-    texts            start and length in the body, length 0 is absent (trade_id may have been an integer)
-    side kind action code (index into SIDES; 1 and more for KINDS, 0 not given; 0)
-    decimals         mantissa and scale
-    the rest         one integer, times.ABSENT is absent
+texts            start and length in the body, length 0 is absent (trade_id may have been an integer)
+side kind action code (index into SIDES; 1 and more for KINDS, 0 not given; 0)
+decimals         mantissa and scale
+the rest         one integer, times.ABSENT is absent
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ SYMBOL, VENUE, CURRENCY, ACCOUNT, STRATEGY, ORDER_ID, REF_TRADE_ID, FEE_CURRENCY
 TRADE_ID, LIQUIDITY, SIDE, KIND, ACTION = range(9, 14)
 PRICE, QUANTITY, MULTIPLIER, FEE = range(14, 18)
 TIMESTAMP, SENT_AT, ORDER_SENT_AT, SOURCE_SEQ = range(18, 22)
-COUNT = 2 * len(FIELDS)
+COUNT = 2 * len(FIELDS) + 1
+SEEN = COUNT - 1  # behind the fields: a bit for each that was sent, also as null; of many trades, all bits of all
 
 # What stands in the slots of a field that was not sent.
 DEFAULTS = np.zeros(COUNT, np.int64)
@@ -40,3 +41,7 @@ SMALL_COLUMNS = (2 * SIDE, 2 * PRICE + 1, 2 * QUANTITY + 1, 2 * FEE + 1)
 TEXT_COLUMNS = tuple(
     2 * field for field in (TRADE_ID, REF_TRADE_ID, ACCOUNT, STRATEGY, ORDER_ID, LIQUIDITY, FEE_CURRENCY, SOURCE)
 )
+# What is left behind the slots after a pass over many trades.
+TOTALS = COUNT  # the bytes of each text column
+KNOWN = TOTALS + len(TEXT_COLUMNS)  # the number of instruments
+RESULT = KNOWN + 1

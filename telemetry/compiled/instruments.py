@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import numpy as np
-
-from telemetry import slots as at
-from telemetry.compiler import part
+from telemetry.compiled import slots as at
+from telemetry.compiled.compiler import part
+from telemetry.compiled.memory import behind
 from telemetry.frame import Array
-from telemetry.memory import behind
 
 _TEXTS = 3  # symbol, venue, currency are the first fields, in entry and slots alike
 _FREE = -1

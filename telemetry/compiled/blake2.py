@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry.compiler import part
+from telemetry.compiled.compiler import part
 from telemetry.frame import Array
 
 BLOCK_BYTES = 128

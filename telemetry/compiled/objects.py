@@ -1,0 +1,154 @@
+"""One trade in JSON, for compiled code: an object of names and values in any order, into its slots.
+
+JSON is read strictly and without a tree. The order of the fields in the trade before tells which name to expect, so
+that a name usually costs one comparison. See tokens for what places are and why nothing reads beyond the end.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from telemetry.compiled import slots as at
+from telemetry.compiled.compiler import part
+from telemetry.compiled.memory import WORD_BYTES, word_at
+from telemetry.compiled.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
+from telemetry.frame import Array
+from telemetry.trade import KINDS, LIQUIDITIES, SIDES
+
+BLANK, LINE = b" \n"
+FOLLOWS = len(at.FIELDS) + 1  # words of the memory of the order of fields; the last is for the beginning
+_TAB, _RETURN = b"\t\r"
+_QUOTE, _COLON, _COMMA, _OPEN, _CLOSE = b'":,{}'
+_N, _U, _L = b"nul"
+_REQUIRED = 1 << at.SYMBOL | 1 << at.PRICE | 1 << at.QUANTITY
+
+
+def _words(texts: Sequence[str | None]) -> tuple[Array, Array, Array]:
+    """For texts of at most 15 bytes: the two words of each with the quote behind it, the masks, the size with it.
+
+    None equals no text.
+    """
+    raw = b"".join((b"!" if text is None else f'{text}"'.encode()).ljust(2 * WORD_BYTES, b"\0") for text in texts)
+    sizes = [0 if text is None else len(text) + 1 for text in texts]
+    masks = b"".join((b"\xff" * size).ljust(2 * WORD_BYTES, b"\0") for size in sizes)
+    return np.frombuffer(raw, np.uint64), np.frombuffer(masks, np.uint64), np.array(sizes)
+
+
+_NAMES, _NAME_MASKS, _NAME_SIZES = _words(at.FIELDS)
+_MOST_CHOICES = 4
+_CHOICES: dict[int, tuple[str | None, ...]] = {
+    at.SIDE: (*SIDES, None),
+    at.KIND: (None, *KINDS, None),  # its code 0 is "not given", which no text says
+    at.ACTION: ("new", None, None, None),
+    at.LIQUIDITY: ("", *LIQUIDITIES),
+}
+_CHOICE, _CHOICE_MASKS, _CHOICE_SIZES = _words(
+    [text for field in range(len(at.FIELDS)) for text in _CHOICES.get(field, (None,) * _MOST_CHOICES)]
+)
+
+
+@part
+def skip(text: Array, place: int, newline: int) -> int:
+    """Behind white space; `newline` is a blank where a line break is none."""
+    while True:
+        code = text[place]
+        if code > BLANK or (code != BLANK and code != newline and code != _RETURN and code != _TAB):
+            return place
+        place += 1
+
+
+@part
+def _is_name(text: Array, place: int, field: int) -> bool:
+    low = word_at(text, place) & _NAME_MASKS[2 * field] == _NAMES[2 * field]
+    return low and word_at(text, place + WORD_BYTES) & _NAME_MASKS[2 * field + 1] == _NAMES[2 * field + 1]
+
+
+@part
+def _field_at(text: Array, place: int, guess: int) -> int:
+    if _is_name(text, place, guess):
+        return guess
+    for field in range(len(at.FIELDS)):
+        if _is_name(text, place, field):
+            return field
+    return DOUBT
+
+
+@part
+def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
+    """One of a few texts: its code is left in the first slot, but liquidity stays a text."""
+    if text[place] != _QUOTE:
+        return DOUBT
+    word = word_at(text, place + 1)
+    for code in range(_MOST_CHOICES):
+        choice = field * _MOST_CHOICES + code
+        if word & _CHOICE_MASKS[2 * choice] == _CHOICE[2 * choice]:
+            slots[2 * field] = place + 1 if field == at.LIQUIDITY else code
+            slots[2 * field + 1] = _CHOICE_SIZES[choice] - 1
+            return place + 1 + _CHOICE_SIZES[choice]  # type: ignore[no-any-return]
+    return DOUBT
+
+
+@part
+def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
+    slot = 2 * field
+    if text[place] == _N:
+        is_null = text[place + 1] == _U and text[place + 2] == _L and text[place + 3] == _L
+        return place + 4 if is_null and not _REQUIRED >> field & 1 else DOUBT
+    if field <= at.SOURCE:
+        return text_at(text, place, slots, slot)
+    if field == at.TRADE_ID:
+        return identifier_at(text, place, slots, slot)
+    if field <= at.ACTION:
+        return _choice_at(text, place, slots, field)
+    if field <= at.FEE:
+        return decimal_at(text, place, slots, slot)
+    if field <= at.ORDER_SENT_AT:
+        return time_at(text, place, slots, slot)
+    return integer_at(text, place, slots, slot)
+
+
+@part
+def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> int:
+    """One object: its values in `slots`. `follows` is the field that came behind each one last time."""
+    for slot in range(at.SEEN):
+        slots[slot] = at.DEFAULTS[slot]
+    if text[place] != _OPEN:
+        return DOUBT
+    seen, last = 0, len(at.FIELDS)
+    while True:
+        place = skip(text, place + 1, newline)
+        if text[place] != _QUOTE:
+            return DOUBT
+        field = _field_at(text, place + 1, np.int64(follows[last]))
+        if field == DOUBT or seen >> field & 1:
+            return DOUBT
+        follows[last] = np.uint64(field)
+        seen |= 1 << field
+        last = field
+        place = skip(text, place + 1 + _NAME_SIZES[field], newline)
+        if text[place] != _COLON:
+            return DOUBT
+        place = _value_at(text, skip(text, place + 1, newline), slots, field)
+        if place == DOUBT:
+            return DOUBT
+        place = skip(text, place, newline)
+        if text[place] != _COMMA:
+            break
+    slots[at.SEEN] |= seen
+    if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
+        return DOUBT
+    return place + 1
+
+
+@part
+def _obeys_rules(text: Array, slots: Array) -> bool:
+    """What no value alone can tell; completes the kind."""
+    start, length = slots[2 * at.SYMBOL], slots[2 * at.SYMBOL + 1]
+    if length == 0 or text[start] == BLANK or text[start + length - 1] == BLANK:
+        return False
+    if slots[2 * at.KIND] == 0:
+        is_ours = slots[2 * at.ACCOUNT + 1] > 0 or slots[2 * at.ORDER_ID + 1] > 0
+        slots[2 * at.KIND] = at.FILL if is_ours else at.PRINT
+    return slots[2 * at.QUANTITY] > 0 and slots[2 * at.MULTIPLIER] > 0  # type: ignore[no-any-return]
