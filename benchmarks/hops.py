@@ -66,7 +66,7 @@ class Line(Memory):
     def __init__(self, journal: Journal, watch: Stopwatch) -> None:
         super().__init__(version=VERSION, analyse=lambda _: b"", workers=())
         self.raw = b""
-        self._journal, self._watch = journal, watch
+        self._disk, self._watch = journal, watch
 
     async def append(self, group: JournalGroup) -> Committed:
         """As Journal.append."""
@@ -77,7 +77,7 @@ class Line(Memory):
             self._watch.lap("record")
             return self.raw
 
-        committed = self._journal.append(encode, group.count)
+        committed = self._disk.append(encode, group.count)
         self._watch.lap("journal (write and sync)")
         return committed
 

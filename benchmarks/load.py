@@ -19,7 +19,7 @@ import time
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -47,7 +47,7 @@ class _Times:
 
 
 class Load:
-    """One run, see the module. `spec` is what `generator.py` writes."""
+    """One run, see the module; `with` it. `spec` is what `generator.py` writes."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
         memory = mmap.mmap(spec["descriptor"], 0, prot=mmap.PROT_READ)
@@ -64,6 +64,14 @@ class Load:
         self._open = 0
         for _ in range(spec["connections"]):
             self._connect(spec["port"])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for connection in self._connections.values():
+            connection.socket.close()
+        self._epoll.close()
 
     def run(self) -> dict[str, Any]:
         """Send everything; the result."""
@@ -174,10 +182,10 @@ def _percentiles(values: list[int]) -> dict[str, float]:
 
 
 def main() -> None:
-    load = Load(json.loads(sys.argv[1]))
-    print("ready", flush=True)
-    if sys.stdin.readline() == "go\n":
-        print(json.dumps(load.run()), flush=True)
+    with Load(json.loads(sys.argv[1])) as load:
+        print("ready", flush=True)
+        if sys.stdin.readline() == "go\n":
+            print(json.dumps(load.run()), flush=True)
 
 
 if __name__ == "__main__":

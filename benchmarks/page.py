@@ -60,8 +60,8 @@ def profile_table(figures: Mapping[str, Sequence[Figure]]) -> str:
         return "Not measured yet."
     heads = [figure.name.removeprefix("all hops, ") for figure in shapes]
     lines = [f"| hop, CPU ns per trade | {' | '.join(heads)} |", "|---" * (len(shapes) + 1) + "|"]
-    for hop in shapes[0].values:
-        lines.append(f"| {hop} | {' | '.join(_median(figure.values[hop]) for figure in shapes)} |")
+    hops = shapes[0].values
+    lines += [f"| {hop} | {' | '.join(_median(figure.values[hop]) for figure in shapes)} |" for hop in hops]
     lines.append(f"| all | {' | '.join(number(figure.median) for figure in shapes)} |")
     return "\n".join(lines)
 

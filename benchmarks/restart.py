@@ -17,7 +17,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
     full, empty = plan.directory / "restart", plan.directory / "empty"
     fill(full, trades)
     things: dict[str, Callable[[int], Sample]] = {"full": lambda _: _start(full), "empty": lambda _: _start(empty)}
-    samples = alternate(plan.rounds, things)
+    samples = alternate(plan.rounds, things, warm_up=not plan.quick)
     yield Figure(
         name=f"restart, {trades:,} unapplied trades replayed",
         measured=column(samples["full"], "seconds"),

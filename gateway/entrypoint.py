@@ -34,6 +34,8 @@ from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.journal import Journal
 from telemetry.backbone.leases import Limits
 from telemetry.backbone.writer import JournalWriter
+from telemetry.decode import Decoder
+from telemetry.decode_compiled import available
 from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.logs import begin_logs
@@ -71,7 +73,8 @@ async def run(settings: GatewaySettings) -> None:
         guard = Guard(settings.host, (settings.port, settings.ui_port))
         async with AsyncTaskManager(grace=SETTLE_SECONDS) as tasks:
             await gateway.start(tasks)
-            server = _Server(Ingest(gateway, guard, app), listening)
+            decoder = await asyncio.to_thread(new_decoder)
+            server = _Server(Ingest(gateway, guard, app, decoder), listening)
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)
             await stop.wait()
@@ -79,6 +82,15 @@ async def run(settings: GatewaySettings) -> None:
             await gateway.intake.drain()
             await gateway.applied(backbone.status().durable_seq, SETTLE_SECONDS)
         await gateway.finish()
+
+
+def new_decoder() -> Decoder:
+    """The quickest that this machine has. The first start compiles it, for many seconds; later ones take about one."""
+    try:
+        return Decoder(compiled=available())
+    except Exception as error:  # an optional library or its cache is broken: slower is better than down
+        logger.warning("the compiled decoder cannot be used, decoding is slower", error=repr(error))
+        return Decoder(compiled=False)
 
 
 def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str) -> Gateway:

@@ -19,7 +19,7 @@ import numpy as np
 from gateway.app import Gateway
 from gateway.group import Receipt, RequestKey
 from gateway.guard import Guard
-from telemetry.decode import Batch, decode_body
+from telemetry.decode import Batch, Decoder
 from telemetry.decode_reference import Media
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
 from telemetry.times import ABSENT
@@ -44,8 +44,9 @@ MEDIA: dict[str, Media] = {
 class Ingest:
     """The ASGI app of the gateway: guards all, answers POST /v1/trades itself, hands on the rest."""
 
-    def __init__(self, gateway: Gateway, guard: Guard, rest: App) -> None:
+    def __init__(self, gateway: Gateway, guard: Guard, rest: App, decoder: Decoder) -> None:
         self._gateway, self._guard, self._rest = gateway, guard, rest
+        self._decode = decoder.decode
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -86,9 +87,9 @@ class Ingest:
         body = await _read(receive)
         key = _request_key(headers.get(b"idempotency-key"), body)
         if len(body) > THREAD_BYTES:
-            batch = await asyncio.to_thread(decode_body, body, media, received_at)
+            batch = await asyncio.to_thread(self._decode, body, media, received_at)
         else:
-            batch = decode_body(body, media, received_at)
+            batch = self._decode(body, media, received_at)
         receipt = self._gateway.intake.put(batch, received_ns=received_ns, key=key)
         receipt = await self._gateway.intake.committed(receipt)
         self._measure(batch, received_at, received_ns)

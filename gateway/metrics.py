@@ -72,6 +72,8 @@ class GatewayCollector(Collector):
         yield self._latency()
         if self._gateway.caught_up:
             yield from self._trades()
+            text = "Trades left out because they kill workers"
+            yield CounterMetricFamily("telemetry_quarantined", text, value=len(self._gateway.state.quarantined))
 
     def _pipeline(self) -> Iterator[Metric]:
         state, status = self._gateway.state, self._gateway.backbone.status()
@@ -90,10 +92,6 @@ class GatewayCollector(Collector):
             yield GaugeMetricFamily(f"telemetry_{name}", text, value=float(value))
         skipped = self._gateway.live.skipped
         yield CounterMetricFamily("telemetry_stream_skipped", "Updates that slow clients were not sent", value=skipped)
-        quarantined = len(state.quarantined)
-        yield CounterMetricFamily(
-            "telemetry_quarantined", "Trades left out because they kill workers", value=quarantined
-        )
 
     def _reasons(self) -> Iterator[Metric]:
         status = self._gateway.backbone.status()

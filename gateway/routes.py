@@ -6,8 +6,6 @@ POST /v1/trades is answered by ingest.py, which stands in front; it is declared 
 from __future__ import annotations
 
 import asyncio
-import re
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict
 from importlib.metadata import version
@@ -25,23 +23,16 @@ from starlette.routing import Route
 
 from gateway import answers, figures, latency, metrics, windows
 from gateway.app import Gateway
-from gateway.figures import Filter, Page, Span
+from gateway.figures import Page, Span
 from gateway.ingest import problem
 from gateway.metrics import Registry
 from gateway.openapi import DESCRIPTION, INGEST, docs_page
+from gateway.parameters import ends_before, filter_of, instant, only, whole
 from gateway.stream import Stream
-from gateway.windows import instant_of
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
 
-REPEATABLE = ("symbol", "venue", "kind")
 THREAD_SYMBOLS = 2_000  # longer lists are written in a thread, so that nobody else waits for them
-
-
-def _whole(value: Any) -> Any:
-    if isinstance(value, str) and not re.fullmatch("[0-9]{1,9}", value):
-        raise ValueError("expected a whole number in digits")
-    return value
 
 
 def _windows(names: Iterable[str], description: str) -> Any:
@@ -53,7 +44,7 @@ Venues = Annotated[list[str] | None, Query(description="Only these venues (repea
 Kinds = Annotated[list[str] | None, Query(description="Only `fill` or `print`")]
 Window = Annotated[str, _windows(windows.WINDOWS, "The time before the event clock that is covered")]
 At = Annotated[str | None, Query(description="End of the window: RFC 3339, integer ns, or `watermark`")]
-Limit = Annotated[int, BeforeValidator(_whole), Query(description="At most so many")]
+Limit = Annotated[int, BeforeValidator(whole), Query(description="At most so many")]
 Cursor = Annotated[str | None, Query(description="What `next` of the page before gave")]
 Symbol = Annotated[str, Path(description="A symbol; it may contain `/`")]
 
@@ -75,16 +66,14 @@ def new_app(gateway: Gateway, stream: Stream, registry: Registry) -> FastAPI:
         description=DESCRIPTION,
     )
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
-    _add_figures(app, gateway)
-    _add_operations(app, gateway, stream, registry)
+    for add in (_add_stats, _add_symbol_stats, _add_candles, _add_status):
+        add(app, gateway)
+    _add_doors(app, stream, registry)
     _add_errors(app)
     return app
 
 
-def _add_figures(app: FastAPI, gateway: Gateway) -> None:
-    def now() -> int:
-        return gateway.clocks.wall_ns()
-
+def _add_stats(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/stats", tags=["figures"], responses=answers.STATS)
     async def all_stats(
         request: Request,
@@ -98,14 +87,18 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         cursor: Cursor = None,
     ) -> Response:
         """Statistics of every symbol, and in all."""
-        _only(request, "window symbol venue kind at sort limit cursor")
-        wanted, page = _filter(symbol, venue, kind), Page(sort, limit, cursor)
+        only(request.query_params.multi_items(), "window symbol venue kind at sort limit cursor")
+        wanted, page = filter_of(symbol, venue, kind), Page(sort, limit, cursor)
         fresh = gateway.freshness()
-        found = figures.prepare(gateway.state, window=window, wanted=wanted, page=page, now_ns=now(), at=at)
+        found = figures.prepare(
+            gateway.state, window=window, wanted=wanted, page=page, now_ns=gateway.clocks.wall_ns(), at=at
+        )
         if limit <= THREAD_SYMBOLS:
             return answer(fresh | found())
         return await asyncio.to_thread(lambda: answer(fresh | found()))
 
+
+def _add_symbol_stats(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/stats/{symbol:path}", tags=["figures"], responses=answers.SYMBOL_STATS)
     async def symbol_stats(
         request: Request,
@@ -116,11 +109,15 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         at: At = None,
     ) -> Response:
         """Statistics of one symbol, flat."""
-        _only(request, "window venue kind at")
-        wanted = _filter(None, venue, kind)
-        row = figures.row_of(gateway.state, symbol, window=window, wanted=wanted, now_ns=now(), at=at)
+        only(request.query_params.multi_items(), "window venue kind at")
+        wanted = filter_of(None, venue, kind)
+        row = figures.row_of(
+            gateway.state, symbol, window=window, wanted=wanted, now_ns=gateway.clocks.wall_ns(), at=at
+        )
         return answer(gateway.freshness() | row)
 
+
+def _add_candles(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/candles/{symbol:path}", tags=["figures"], responses=answers.CANDLES)
     async def symbol_candles(
         request: Request,
@@ -139,11 +136,12 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         kind: Kinds = None,
     ) -> Response:
         """Candles of one symbol, ascending."""
-        _only(request, "interval start end limit cursor fill venue kind")
-        ends = [instant for instant in (_instant("end", end), _instant("cursor", cursor)) if instant is not None]
-        span = Span(_instant("start", start), min(ends, default=None), limit, fill)
-        wanted = _filter(None, venue, kind)
-        found = figures.candles(gateway.state, symbol, interval=interval, span=span, wanted=wanted, now_ns=now())
+        only(request.query_params.multi_items(), "interval start end limit cursor fill venue kind")
+        span = Span(instant("start", start), ends_before(end, cursor), limit, fill)
+        wanted = filter_of(None, venue, kind)
+        found = figures.candles(
+            gateway.state, symbol, interval=interval, span=span, wanted=wanted, now_ns=gateway.clocks.wall_ns()
+        )
         return answer(gateway.freshness() | found)
 
     @app.get("/v1/latency", tags=["figures"], responses=answers.LATENCY)
@@ -151,22 +149,22 @@ def _add_figures(app: FastAPI, gateway: Gateway) -> None:
         request: Request, window: Annotated[str, _windows(latency.WINDOWS, "Of the gateway's clock")] = "1m"
     ) -> Response:
         """How long trades take, by stage, in seconds."""
-        _only(request, "window")
+        only(request.query_params.multi_items(), "window")
         stages = gateway.latency.rows(window, gateway.clocks.monotonic_ns())
         return answer(gateway.freshness() | {"window": window, "stages": stages})
 
 
-def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Registry) -> None:
+def _add_status(app: FastAPI, gateway: Gateway) -> None:
     @app.get("/v1/workers", tags=["operations"], responses=answers.WORKERS)
     async def workers(request: Request) -> Response:
         """The pool of workers and what is on its way."""
-        _only(request, "")
+        only(request.query_params.multi_items(), "")
         return answer(gateway.freshness() | _pool(gateway))
 
     @app.get("/v1/freshness", tags=["operations"], responses=answers.FRESHNESS)
     async def freshness(request: Request) -> Response:
         """As of which trade the figures are true, and what is on disk."""
-        _only(request, "")
+        only(request.query_params.multi_items(), "")
         status = gateway.backbone.status()
         lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
         journal = {"journal": status.journal.journal_id.hex() if status.journal is not None else None}
@@ -185,6 +183,8 @@ def _add_operations(app: FastAPI, gateway: Gateway, stream: Stream, registry: Re
             return answer({"status": "ready"} | health)
         return problem_response(TryAgain("; ".join(health["reasons"])))
 
+
+def _add_doors(app: FastAPI, stream: Stream, registry: Registry) -> None:
     @app.get("/metrics", tags=["operations"], responses=answers.METRICS)
     async def prometheus() -> Response:
         """Prometheus text format."""
@@ -268,28 +268,3 @@ def _pool(gateway: Gateway) -> dict[str, Any]:
         "redelivered": dict(status.redelivered),
         "dropped": dict(gateway.dropped),
     }
-
-
-def _filter(symbols: list[str] | None, venues: list[str] | None, kinds: list[str] | None) -> Filter:
-    for kind in kinds or ():
-        if kind not in ("fill", "print"):
-            raise InvalidInput(f"kind: expected fill or print, received {kind[:40]!r}")
-    return Filter(tuple(symbols or ()), tuple(venues or ()), tuple(kinds or ()))
-
-
-def _instant(name: str, text: str | None) -> int | None:
-    try:
-        return None if text is None else instant_of(text, None, 0)
-    except InvalidInput as error:
-        raise InvalidInput(f"{name}{error.detail.removeprefix('at')}") from None
-
-
-def _only(request: Request, names: str) -> None:
-    """A misspelt parameter must not be ignored in silence."""
-    given = Counter(name for name, _ in request.query_params.multi_items())
-    for name, times in given.items():
-        if times > 1 and name not in REPEATABLE:
-            raise InvalidInput(f"{name[:40]}: expected it once, received it {times} times")
-        if name not in names.split():
-            expected = f"expected the parameters {names}" if names else "expected no parameters"
-            raise InvalidInput(f"{expected}, received {name[:40]!a}")

@@ -45,7 +45,7 @@ class CompiledReading:
     def __init__(self) -> None:
         """Takes many seconds when nothing is cached, about one else. Raises ImportError without numba."""
         scanner: Any = import_module("telemetry.compiled.scanner")
-        self._scratch_words: int = scanner.SCRATCH_WORDS
+        self._scratch_words: int = import_module("telemetry.compiled.digests").WORK_WORDS
         self._scan_rows, self._scan_columns, self._gather = scanner.scan_rows, scanner.scan_columns, scanner.gather
 
     def rows(self, body: bytes, media: Media, received_at: int) -> tuple[list[Trade], Keys]:
@@ -53,7 +53,11 @@ class CompiledReading:
         decoded, ascii_only = _decoded(body)
         most = body.count(b"{")
         text, scratch = np.frombuffer(body + _PADDING, U8), np.empty(self._scratch_words, _U64)
-        slots, digests, prints = np.empty(most * at.COUNT, I64), np.zeros(2 * most, _U64), np.zeros(most, _U64)
+        slots, digests, prints = (
+            np.empty(most * at.COUNT + at.FOLLOWS, I64),
+            np.zeros(2 * most, _U64),
+            np.zeros(most, _U64),
+        )
         count = self._scan_rows(text, len(body), media == "lines", scratch, most, slots, digests, prints)
         if count < 0:
             raise Doubt("not known to the scanner")
@@ -73,7 +77,7 @@ class CompiledReading:
         integers, small = np.empty((len(at.INTEGER_COLUMNS), most), I64), np.empty((_LENGTHS + len(_TEXTS), most), U8)
         places, codes = np.empty((len(_TEXTS), most), U32), np.empty(most, U32)
         table, entries = np.full(1 << (2 * most).bit_length(), -1, I64), np.empty(most * at.ENTRY, I64)
-        result, digests, prints = np.zeros(at.RESULT, I64), np.zeros((most, 2), _U64), np.zeros(most, _U64)
+        result, digests, prints = np.zeros(at.RESULT + at.FOLLOWS, I64), np.zeros((most, 2), _U64), np.zeros(most, _U64)
         count = self._scan_columns(
             *(text, len(body), media == "lines", scratch, received_at, most),
             *(integers.ravel(), small.ravel(), places.ravel(), codes),
@@ -81,7 +85,7 @@ class CompiledReading:
         )
         if count < 0:
             raise Doubt("not known to the scanner")
-        *sizes, known = result[at.TOTALS :].tolist()
+        *sizes, known = result[at.TOTALS : at.RESULT].tolist()
         optional: dict[str, Array | Text] = {}
         for index, size in enumerate(sizes):
             if size:

@@ -85,7 +85,8 @@ def test_the_generator_sends_every_request_and_times_the_answers(rate: float | N
         port = listening.getsockname()[1]
         descriptor = os.dup(made.descriptor)
         spec = {"descriptor": descriptor, "port": port, "first": 0, "count": 20, "connections": 1}
-        found = Load({**spec, "rate": rate, "seconds": 10}).run()
+        with Load({**spec, "rate": rate, "seconds": 10}) as load:
+            found = load.run()
         answering.join(10)
         os.close(descriptor)
     assert (found["requests"], found["refused"]) == (20, 0)

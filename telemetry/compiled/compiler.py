@@ -25,8 +25,7 @@ _PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write 
 INTEGER = numba.int64
 TEXT = numba.types.Array(numba.uint8, 1, "C", readonly=True)  # accepts writable arrays too
 BYTES, UNSIGNED, INTEGERS = numba.uint8[::1], numba.uint64[::1], numba.int64[::1]
-BYTES_2D, UNSIGNED_2D, INTEGERS_2D = numba.uint8[:, ::1], numba.uint64[:, ::1], numba.int64[:, ::1]
-INDICES, INDICES_2D = numba.uint32[::1], numba.uint32[:, ::1]
+INDICES = numba.uint32[::1]
 
 
 def part(function: Function) -> Function:
@@ -51,7 +50,7 @@ def cache_directory() -> Path | None:
     The sources' digest is part of the name. numba looks at size and time of the file of an entry only, not at the files
     that it calls, and an installer may give every version the same time.
     """
-    digest = blake2b(digest_size=8)
+    digest = blake2b(bytes([IS_CHECKED]), digest_size=8)
     folder = Path(__file__).parent
     for source in (*sorted(folder.glob("*.py")), *(folder.parent / name for name in _OTHER_SOURCES)):
         digest.update(source.read_bytes())

@@ -35,7 +35,7 @@ def code_of(text: Array, slots: Array, table: Array, size: int, entries: Array, 
 
 @part
 def _hash(text: Array, slots: Array) -> int:
-    value = -3750763034362895579  # FNV's offset basis
+    value: int = -3750763034362895579  # FNV's offset basis
     for field in range(_TEXTS):
         start = slots[2 * field]
         for place in range(start, start + slots[2 * field + 1]):

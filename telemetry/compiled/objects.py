@@ -18,7 +18,6 @@ from telemetry.frame import Array
 from telemetry.trade import KINDS, LIQUIDITIES, SIDES
 
 BLANK, LINE = b" \n"
-FOLLOWS = len(at.FIELDS) + 1  # words of the memory of the order of fields; the last is for the beginning
 _TAB, _RETURN = b"\t\r"
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE = b'":,{}'
 _N, _U, _L = b"nul"
@@ -61,8 +60,9 @@ def skip(text: Array, place: int, newline: int) -> int:
 
 @part
 def _is_name(text: Array, place: int, field: int) -> bool:
-    low = word_at(text, place) & _NAME_MASKS[2 * field] == _NAMES[2 * field]
-    return low and word_at(text, place + WORD_BYTES) & _NAME_MASKS[2 * field + 1] == _NAMES[2 * field + 1]
+    low: bool = word_at(text, place) & _NAME_MASKS[2 * field] == _NAMES[2 * field]
+    high: bool = word_at(text, place + WORD_BYTES) & _NAME_MASKS[2 * field + 1] == _NAMES[2 * field + 1]
+    return low and high
 
 
 @part
@@ -111,7 +111,7 @@ def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
 
 @part
 def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> int:
-    """One object: its values in `slots`. `follows` is the field that came behind each one last time."""
+    """One object: its values in `slots`. `follows` has the field that came behind each one last time."""
     for slot in range(at.SEEN):
         slots[slot] = at.DEFAULTS[slot]
     if text[place] != _OPEN:
@@ -121,10 +121,10 @@ def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array
         place = skip(text, place + 1, newline)
         if text[place] != _QUOTE:
             return DOUBT
-        field = _field_at(text, place + 1, np.int64(follows[last]))
+        field = _field_at(text, place + 1, follows[last])
         if field == DOUBT or seen >> field & 1:
             return DOUBT
-        follows[last] = np.uint64(field)
+        follows[last] = field
         seen |= 1 << field
         last = field
         place = skip(text, place + 1 + _NAME_SIZES[field], newline)

@@ -11,15 +11,14 @@ import numpy as np
 
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.digests import WORK_WORDS, hash_trade
+from telemetry.compiled.digests import hash_trade
 from telemetry.compiled.instruments import code_of
 from telemetry.compiled.memory import behind, pointer
-from telemetry.compiled.objects import BLANK, FOLLOWS, LINE, skip, trade_at
+from telemetry.compiled.objects import BLANK, LINE, skip, trade_at
 from telemetry.compiled.tokens import DOUBT
 from telemetry.frame import Array
 from telemetry.times import ABSENT
 
-SCRATCH_WORDS = FOLLOWS + WORK_WORDS
 _OBJECT, _ARRAY, _LINES = 0, 1, 2  # how trades follow one another
 _DONE = -2
 _COMMA, _LIST, _END_OF_LIST = b",[]"
@@ -60,8 +59,8 @@ def _layout(text: Array, lines: int) -> tuple[int, int, int]:
 
 @part
 def _expect_first(follows: Array) -> None:
-    for field in range(FOLLOWS):
-        follows[field] = np.uint64(0)
+    for field in range(at.FOLLOWS):
+        follows[field] = 0
 
 
 @entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, UNSIGNED, UNSIGNED)
@@ -71,8 +70,9 @@ def scan_rows(
     """The slots of each trade in `rows`; digest (two words) and fingerprint where there is a trade_id.
 
     `size` is that of the body, `lines` is 1 when every trade has its line. No more than `most` trades are taken.
+    `rows` has room for at.FOLLOWS integers more, `scratch` is u64[WORK_WORDS].
     """
-    text, follows, work = pointer(body), pointer(scratch), behind(pointer(scratch), FOLLOWS)
+    text, work, follows = pointer(body), pointer(scratch), behind(pointer(rows), most * at.COUNT)
     _expect_first(follows)
     layout, newline, place = _layout(text, lines)
     count = 0
@@ -128,10 +128,10 @@ def scan_columns(
 ) -> int:
     """The same as columns: one behind the other in `integers`, `small` and `places` (see slots), codes of instruments.
 
-    Leaves in `result` what telemetry.compiled.slots says.
+    Leaves in `result`, which has room for at.FOLLOWS integers more, what telemetry.compiled.slots says.
     """
-    text, follows, work = pointer(body), pointer(scratch), behind(pointer(scratch), FOLLOWS)
-    slots = pointer(result)
+    text, work, slots = pointer(body), pointer(scratch), pointer(result)
+    follows = behind(slots, at.RESULT)
     _expect_first(follows)
     layout, newline, place = _layout(text, lines)
     count, known = 0, 0

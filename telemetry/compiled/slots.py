@@ -45,3 +45,4 @@ TEXT_COLUMNS = tuple(
 TOTALS = COUNT  # the bytes of each text column
 KNOWN = TOTALS + len(TEXT_COLUMNS)  # the number of instruments
 RESULT = KNOWN + 1
+FOLLOWS = len(FIELDS) + 1  # behind all: the field that came behind each one last time, and first in a trade

@@ -80,7 +80,7 @@ def _foreign_end(text: Array, at: int) -> int:
 @part
 def decimal_at(text: Array, at: int, slots: Array, slot: int) -> int:
     """A number or the text of one with at most 18 digits behind the leading zeros: canonical mantissa and scale."""
-    quoted = text[at] == _QUOTE
+    quoted: bool = text[at] == _QUOTE
     at += quoted
     negative = text[at] == _MINUS
     at += negative
