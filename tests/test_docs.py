@@ -17,6 +17,7 @@ from gateway.windows import INTERVALS, WINDOWS
 from telemetry.environ import NAMES
 from telemetry.errors import PROBLEMS
 from tests.e2e.desk import Desk
+from tests.gateway.conftest import started
 
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 
@@ -33,10 +34,8 @@ def missing(names: Any, page: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    with Desk(tmp_path_factory.mktemp("docs")) as desk:
-        desk.start_gateway()
-        desk.start_workers(1)
-        yield desk
+    with started(tmp_path_factory.mktemp("docs")) as gateway:
+        yield gateway.desk
 
 
 def examples(kind: str) -> list[str]:

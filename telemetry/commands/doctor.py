@@ -22,9 +22,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from telemetry.backbone.endpoints import default_results
 from telemetry.client import Gateway
 from telemetry.commands.services import SETTINGS, settings_of
-from telemetry.backbone.endpoints import default_results
 from telemetry.environ import Up, http_url, read_settings, unknown_settings
 from telemetry.errors import TelemetryError
 

@@ -8,6 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -88,24 +90,29 @@ def check_shape(response: httpx.Response, method: str) -> None:
     assert len(document.get("errors", [])) <= 100
 
 
-@pytest.fixture(scope="session")
-def running_desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
-    """The processes."""
-    with Desk(tmp_path_factory.mktemp("gateway")) as desk:
-        desk.start_gateway()
-        desk.start_workers(1)
-        yield desk
+@contextmanager
+def started(directory: Path, **settings: object) -> Iterator[Gateway]:
+    """A gateway and a worker, started at the same time, ready to take trades."""
+    with Desk(directory, **settings) as desk:
+        desk.start_gateway(wait=False)
+        desk.start_worker()
+        until(lambda: desk.takes_trades() and desk.connected(), "the gateway takes trades and has a worker")
+        gateway = Gateway(desk)
+        try:
+            yield gateway
+        finally:
+            gateway.http.close()
 
 
 @pytest.fixture(scope="session")
-def shared(running_desk: Desk) -> Iterator[Gateway]:
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """The gateway that the tests of a session share; it must be well at the end."""
-    gateway = Gateway(running_desk)
-    yield gateway
-    assert gateway.get("/healthz") == {"status": "alive"}
-    assert running_desk.gateway is not None
-    assert running_desk.gateway.events("Exception in ASGI application\n") == []
-    gateway.http.close()
+    with started(tmp_path_factory.mktemp("gateway")) as gateway:
+        yield gateway
+        assert gateway.get("/healthz") == {"status": "alive"}
+        assert gateway.desk.gateway is not None
+        assert gateway.desk.gateway.events("Exception in ASGI application\n") == []
+        assert gateway.desk.gateway.events("stream") == []
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import given, settings
@@ -31,7 +32,14 @@ def head(first: int, last: int, **changes: Any) -> PartialHead:
 
 
 def trade(price: int = 100, quantity: int = 1, at: int = NOW, **changes: Any) -> Trade:
-    values = {"venue": "", "symbol": "A", "kind": "print", "currency": "", "multiplier": 1, "multiplier_scale": 0}
+    values: dict[str, Any] = {
+        "venue": "",
+        "symbol": "A",
+        "kind": "print",
+        "currency": "",
+        "multiplier": 1,
+        "multiplier_scale": 0,
+    }
     values |= {"side": 1, "price": price, "price_scale": 0, "quantity": quantity, "quantity_scale": 0}
     return Trade(**(values | {"timestamp": at, "received_at": NOW} | changes))
 
@@ -74,7 +82,7 @@ def test_the_state_is_the_same_for_every_split_and_order_and_repetition_of_deliv
     offer(whole, some, 1, len(some))
     rng = random.Random(seed)
     cuts = sorted({0, len(some), *(rng.randint(0, len(some)) for _ in range(rng.randint(0, 8)))})
-    ranges = [(a + 1, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+    ranges = [(a + 1, b) for a, b in pairwise(cuts)]
     deliveries = ranges + [rng.choice(ranges) for _ in range(rng.randint(0, 6))]
     rng.shuffle(deliveries)
     parts = Aggregator(epoch=EPOCH)

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from tests.e2e.desk import Desk, free_port, until
-from tests.gateway.conftest import Gateway
+from tests.gateway.conftest import Gateway, started
 from tests.gateway.test_ingest import TIME, trade
 
 Samples = dict[str, float]
@@ -48,15 +48,11 @@ def of(found: Samples, family: str, **labels: str) -> float:
     raise AssertionError(f"no {family} {labels}")
 
 
-@pytest.fixture
-def own(tmp_path: Path) -> Iterator[tuple[Desk, Gateway]]:
-    """A gateway and a worker of the test's own."""
-    with Desk(tmp_path, snapshot_seconds=0.2) as desk:
-        desk.start_gateway()
-        desk.start_workers(1)
-        gateway = Gateway(desk)
-        yield desk, gateway
-        gateway.http.close()
+@pytest.fixture(scope="module")
+def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """A gateway and a worker that only these tests use."""
+    with started(tmp_path_factory.mktemp("metrics"), snapshot_seconds=0.2) as gateway:
+        yield gateway
 
 
 def test_promtool_finds_nothing_wrong(gateway: Gateway, symbol: str, promtool: str) -> None:
@@ -72,8 +68,8 @@ def test_promtool_finds_nothing_wrong(gateway: Gateway, symbol: str, promtool: s
     assert "_created" not in response.text
 
 
-def test_each_family_says_what_was_traded(own: tuple[Desk, Gateway]) -> None:
-    _, gateway = own
+def test_each_family_says_what_was_traded(own: Gateway) -> None:
+    gateway = own
     gateway.post(
         [
             trade("A", side="buy", quantity="1.5", price="-10", multiplier=2, timestamp=TIME),
@@ -93,35 +89,41 @@ def test_each_family_says_what_was_traded(own: tuple[Desk, Gateway]) -> None:
     assert of(found, "quantity_max", symbol="A") == 1.5
     assert of(found, "price_last", symbol="A") == 20
     assert of(found, "trades_per_second", symbol="A") == 3 / 60
-    assert (of(found, "durable_seq"), of(found, "applied_seq"), of(found, "backlog_trades")) == (3, 3, 0)
+    durable = gateway.durable()
+    assert (of(found, "durable_seq"), of(found, "applied_seq"), of(found, "backlog_trades")) == (durable, durable, 0)
     assert (of(found, "workers"), of(found, "quarantined_total")) == (1, 0)
-    assert of(found, "stage_latency_seconds_count", stage="end_to_end") == 3
+    assert of(found, "stage_latency_seconds_count", stage="end_to_end") >= 3
     assert 0 < of(found, "stage_latency_seconds_sum", stage="end_to_end") < 30, "in seconds"
 
 
-def test_two_currencies_add_up_in_the_counters_and_have_no_price(own: tuple[Desk, Gateway]) -> None:
-    _, gateway = own
-    gateway.post([trade("A", currency="USD"), trade("A", currency="EUR")])
+def test_two_currencies_add_up_in_the_counters_and_have_no_price(own: Gateway) -> None:
+    gateway = own
+    gateway.post([trade("two", currency="USD"), trade("two", currency="EUR")])
     found = scrape(gateway)
-    assert of(found, "trades_total", symbol="A", side="unknown") == 2
-    assert not any(series.startswith(("telemetry_vwap{", "telemetry_price_last{")) for series in found)
+    assert of(found, "trades_total", symbol="two", side="unknown") == 2
+    assert of(found, "quantity_max", symbol="two") == 1.5
+    for family in ("vwap", "price_last"):
+        assert f'telemetry_{family}{{symbol="two"}}' not in found
 
 
 def test_the_first_hundred_symbols_are_labels_and_the_rest_are_other_also_after_a_restart(
-    own: tuple[Desk, Gateway],
+    own: Gateway,
 ) -> None:
-    desk, gateway = own
+    desk, gateway = own.desk, own
     names = [f"S{number:05}" for number in range(20_000)]
+    room = 100 - len({series for series in scrape(gateway) if series.startswith("telemetry_quantity_mean")})
     lines = [json.dumps(trade(name, side="sell", price=-1)) for name in names]
     gateway.post("\n".join(lines).encode(), kind="application/x-ndjson")
     gateway.post([trade("__other__", side="sell"), *(trade(names[-1], side="sell") for _ in range(500))])
     before = scrape(gateway)
     labels = {series for series in before if series.startswith("telemetry_trades_total")}
     assert len(labels) == 3 * 101
-    assert of(before, "trades_total", symbol="S00099", side="sell") == 1
-    assert of(before, "trades_total", symbol="__other__", side="sell") == 19_900 + 501
-    assert of(before, "quantity_total", symbol="__other__", side="sell") == 1.5 * (19_900 + 501)
-    assert of(before, "notional_total", symbol="__other__", side="sell") == 1.5 * (19_900 + 501 * 100.25)
+    assert of(before, "trades_total", symbol=names[room - 1], side="sell") == 1
+    assert f'telemetry_quantity_mean{{symbol="{names[room]}"}}' not in before
+    others = 20_000 - room
+    assert of(before, "trades_total", symbol="__other__", side="sell") == others + 501
+    assert of(before, "quantity_total", symbol="__other__", side="sell") == 1.5 * (others + 501)
+    assert of(before, "notional_total", symbol="__other__", side="sell") == 1.5 * (others + 501 * 100.25)
     assert len([series for series in before if series.startswith("telemetry_")]) <= SERIES_LIMIT
     assert desk.gateway is not None
     assert desk.gateway.drain() == 0
@@ -135,21 +137,18 @@ def test_the_first_hundred_symbols_are_labels_and_the_rest_are_other_also_after_
 
 
 def test_the_symbols_that_were_asked_for_are_the_labels(tmp_path: Path) -> None:
-    with Desk(tmp_path, metric_symbols="B/C, never") as desk:
-        desk.start_gateway()
-        desk.start_workers(1)
-        gateway = Gateway(desk)
+    with started(tmp_path, metric_symbols="B/C, never") as gateway:
         gateway.post([trade("A"), trade("B/C"), trade("D")])
         found = scrape(gateway)
         assert of(found, "trades_total", symbol="B/C", side="unknown") == 1
         assert of(found, "trades_total", symbol="__other__", side="unknown") == 2
         assert not any('"A"' in series or '"never"' in series for series in found)
-        gateway.http.close()
 
 
-def test_counters_do_not_go_back_while_workers_are_killed_and_the_gateway_restarts(own: tuple[Desk, Gateway]) -> None:
-    desk, gateway = own
+def test_counters_do_not_go_back_while_workers_are_killed_and_the_gateway_restarts(own: Gateway) -> None:
+    desk, gateway = own.desk, own
     highest: Samples = {}
+    before = gateway.durable()
 
     def look() -> None:
         for series, value in scrape(gateway).items():
@@ -172,10 +171,10 @@ def test_counters_do_not_go_back_while_workers_are_killed_and_the_gateway_restar
             desk.gateway.kill()
             desk.start_gateway()
         look()
-    desk.until_applied(sent)
+    desk.until_applied(before + sent)
     look()
     found = sum(value for series, value in highest.items() if series.startswith("telemetry_trades_total"))
-    assert found == sent
+    assert found == before + sent
 
 
 def test_the_families_of_trades_are_missing_until_everything_durable_at_the_start_is_applied(tmp_path: Path) -> None:
@@ -198,16 +197,16 @@ def test_the_families_of_trades_are_missing_until_everything_durable_at_the_star
 
 @pytest.mark.long
 def test_a_page_of_a_hundred_symbols_and_a_hundred_thousand_atoms_takes_less_than_a_tenth_of_a_second(
-    own: tuple[Desk, Gateway],
+    own: Gateway,
 ) -> None:
-    _, gateway = own
+    gateway = own
     for batch in range(4):
         lines = [
             json.dumps(trade(f"S{number % 100}", timestamp=(1_790_000_000 + batch * 250 + number // 100) * 10**9))
             for number in range(25_000)
         ]
         gateway.post("\n".join(lines).encode(), kind="application/x-ndjson")
-    assert of(scrape(gateway), "atoms") == 100_000
+    assert of(scrape(gateway), "atoms") >= 100_000
     seconds = []
     for _ in range(11):
         began = time.perf_counter()

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from telemetry.statistics import present
 from tests.e2e.desk import Desk
-from tests.gateway.conftest import Gateway, path_of
+from tests.gateway.conftest import Gateway, path_of, started
 from tests.gateway.test_aggregator import trade as numbers
 from tests.gateway.test_figures import state_of
 from tests.gateway.test_ingest import TIME, trade
@@ -114,10 +114,7 @@ def test_pages_over_two_thousand_symbols_by_trades_and_by_name(gateway: Gateway,
 
 
 def test_windows_of_an_old_file_end_at_its_watermark_and_at_takes_any_instant(tmp_path_factory: Any) -> None:
-    with Desk(tmp_path_factory.mktemp("old")) as desk:
-        desk.start_gateway()
-        desk.start_workers(1)
-        gateway = Gateway(desk)
+    with started(tmp_path_factory.mktemp("old")) as gateway:
         empty = gateway.get("/v1/stats", window="1m")
         assert empty["totals"]["trades"] == 0
         gateway.post([trade("A", timestamp=f"2020-03-01T00:00:{second:02}.5Z") for second in (1, 30, 59)])
@@ -143,7 +140,6 @@ def test_windows_of_an_old_file_end_at_its_watermark_and_at_takes_any_instant(tm
         older = gateway.get("/v1/candles/A", interval="10s", cursor=first["next"])
         assert [candle["start"][17:19] for candle in older["candles"]] == ["00", "30"]
         assert older["next"] is None
-        gateway.http.close()
 
 
 def test_a_late_trade_raises_the_revision_of_its_candle_alone(gateway: Gateway, symbol: str) -> None:
@@ -251,7 +247,8 @@ def test_latency_has_every_stage_in_seconds(gateway: Gateway, symbol: str) -> No
     for name, row in answer["stages"].items():
         assert row.keys() == {"count", "mean", "p50", "p90", "p99", "p999", "max", "negative"}
         if row["count"]:
-            assert 0 < row["p50"] <= row["p90"] <= row["p99"] <= row["p999"] <= row["max"] < 60, name
+            assert 0 < row["p50"] <= row["p90"] <= row["p99"] <= row["p999"] <= row["max"], name
+            assert name == "client" or row["max"] < 60
     assert answer["stages"]["client"]["negative"] >= 1, "a clock ahead of ours"
     assert answer["stages"]["end_to_end"]["count"] > 0
 

@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.columns import Columns, from_trades
+from telemetry.columns import from_trades
 from telemetry.partial import Partial, decode_partial, encode_partial
 from telemetry.rows import to_atom
 from telemetry.statistics import BUY, Atom
@@ -21,12 +21,18 @@ small = st.tuples(st.integers(-(10**9), 10**9), st.integers(0, 6))
 any_size = st.tuples(st.integers(-(10**18) + 1, 10**18 - 1), st.integers(0, 18))
 
 
-def trades(price: st.SearchStrategy[tuple[int, int]], quantity: st.SearchStrategy[tuple[int, int]]) -> st.SearchStrategy[list[Trade]]:
+Decimals = st.SearchStrategy[tuple[int, int]]
+
+
+def some_trade(symbol: str, kind: str, side: int, price: tuple[int, int], quantity: tuple[int, int], at: int) -> Trade:
+    size = max(1, abs(quantity[0])), quantity[1]
+    return Trade("X", symbol, kind, "USD", 1, 0, side, price[0], price[1], size[0], size[1], at, NOW)
+
+
+def trades(price: Decimals, quantity: Decimals) -> st.SearchStrategy[list[Trade]]:
     """Trades of a few instruments in a few seconds, some far in the past or the future."""
     one = st.builds(
-        lambda symbol, kind, side, p, q, at: Trade(
-            "X", symbol, kind, "USD", 1, 0, side, *p, max(1, abs(q[0])), q[1], at, NOW
-        ),
+        some_trade,
         st.sampled_from(["BTC-USDT", "ES.c.0", "ÅÄÖ"]),
         st.sampled_from(["print", "fill"]),
         st.integers(0, 2),
@@ -108,4 +114,3 @@ def test_a_timestamp_far_in_the_future_never_moves_the_watermark() -> None:
 def only(partial: Partial) -> Atom:
     assert len(partial.rows) == 1
     return to_atom(partial.rows[0].tolist(), partial.price_scale[0], partial.quantity_scale[0])
-
