@@ -8,13 +8,12 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.multipliers import Multipliers
 from telemetry.backbone import Committed
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, encode_record
 from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
 from telemetry.trade import Trade
-
-Multipliers = dict[tuple[str, str], tuple[int, int]]  # by (venue, symbol): mantissa, scale
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,14 @@ class Group:
     committed: Committed | None = None
     error: TryAgain | Stop | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def add(self, part: list[Trade] | Columns) -> None:
+        """Take the trades of one more request; rows of neighbours become columns together."""
+        before = self.parts[-1] if self.parts else None
+        if isinstance(part, list) and isinstance(before, list):
+            before += part
+        else:
+            self.parts.append(part)
 
     def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
         """The journal record of this group; called in the journal's writer thread."""

@@ -20,15 +20,15 @@ from struct import Struct
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.group import Entry, Group, Multipliers, Receipt, RequestKey
-from gateway.keys import KeyIndex, RequestAnswer, RequestIndex
+from gateway.group import Entry, Group, Receipt, RequestKey
+from gateway.keys import FEW, KeyIndex, RequestAnswer, RequestIndex
 from gateway.latency import Latency
+from gateway.multipliers import Multipliers, new_multipliers
 from telemetry.backbone import Backbone, Committed
 from telemetry.columns import Columns
-from telemetry.decimals import format_decimal
 from telemetry.decode import Batch
 from telemetry.errors import InvalidInput, Stop, TryAgain
-from telemetry.trade import Instrument, Trade
+from telemetry.trade import Trade
 
 MAX_TRADES = 65_536  # trades in one group: as many as one lease takes
 _PAIR = Struct("<QQ")  # 128 bits as the indices take them
@@ -63,7 +63,9 @@ class Intake:
     def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
         """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
         self.check()
-        multipliers = self._new_multipliers(batch)  # first: 422 is judged before 409
+        multipliers = new_multipliers(
+            batch, (self.multipliers, *(group.multipliers for group in self._groups))
+        )  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
             return known
         fresh, holder = self._fresh(batch)
@@ -75,7 +77,7 @@ class Intake:
         receipt.row = group.count
         self._add_keys(group, batch, fresh)
         if accepted:
-            group.parts.append(_kept(batch, fresh))
+            group.add(_kept(batch, fresh))
             group.multipliers |= multipliers
         group.count += accepted
         group.receipts.append(receipt)
@@ -190,32 +192,39 @@ class Intake:
         given = np.flatnonzero(batch.keys.given)
         if len(given) == 0:
             return None, None
-        found, prints, _ = self._keys.lookup(batch.keys.digests[given])
-        fresh = np.ones(batch.count, np.bool_)
+        pairs = batch.keys.digests if len(given) == batch.count else batch.keys.digests[given]
+        prints = batch.keys.fingerprints[given].tolist()
+        duplicates: list[int] = []
         own: dict[bytes, int] = {}
         holder: Group | None = None
         errors = []
-        for row, digest, fingerprint, durable, known in zip(
-            given.tolist(),
-            _digests(batch.keys.digests[given]),
-            batch.keys.fingerprints[given].tolist(),
-            found.tolist(),
-            prints.tolist(),
-            strict=True,
-        ):
-            first = known if durable else own.get(digest)
+        durable = self._durable_prints(pairs)
+        for row, digest, fingerprint, known in zip(given.tolist(), _digests(pairs), prints, durable, strict=True):
+            first = own.get(digest) if known is None else known
             if first is None:
                 first, held_by = self._pending(digest)
                 holder = held_by or holder
             if first is None:
                 own[digest] = fingerprint
                 continue
-            fresh[row] = False
+            duplicates.append(row)
             if first != fingerprint:
                 errors.append(row)
         if errors:
             raise _conflict(batch, errors)
-        return (None if fresh.all() else fresh), holder
+        if not duplicates:
+            return None, holder
+        fresh = np.ones(batch.count, np.bool_)
+        fresh[duplicates] = False
+        return fresh, holder
+
+    def _durable_prints(self, pairs: NDArray[np.uint64]) -> list[int | None]:
+        """The fingerprints of keys that are committed, None for the others."""
+        if len(pairs) <= FEW:
+            found = [self._keys.lookup_one(low, high) for low, high in pairs.tolist()]
+            return [None if known is None else known[0] for known in found]
+        mask, prints, _ = self._keys.lookup(pairs)
+        return [known if there else None for there, known in zip(mask.tolist(), prints.tolist(), strict=True)]
 
     def _pending(self, digest: bytes) -> tuple[int | None, Group | None]:
         for group in reversed(self._groups):
@@ -225,32 +234,14 @@ class Intake:
 
     def _add_keys(self, group: Group, batch: Batch, fresh: NDArray[np.bool_] | None) -> None:
         kept = batch.keys.given if fresh is None else batch.keys.given & fresh
-        if not kept.any():
-            return
-        rows = np.cumsum(np.ones(batch.count, np.int64) if fresh is None else fresh) - 1 + group.count
-        prints = batch.keys.fingerprints[kept].tolist()
-        group.keys.update(zip(_digests(batch.keys.digests[kept]), prints, strict=True))
-        group.key_rows += rows[kept].tolist()
-
-    def _new_multipliers(self, batch: Batch) -> Multipliers:
-        """The multipliers that this batch brings; 422 when one contradicts what is known of its (venue, symbol)."""
-        new: Multipliers = {}
-        if batch.columns is not None:
-            instruments = list(batch.columns.instruments)
+        if batch.count == 1:
+            rows = [0] if kept[0] else []
         else:
-            instruments = [Instrument._make(trade[:6]) for trade in batch.trades or ()]
-        for position, instrument in enumerate(instruments):
-            key = instrument.venue, instrument.symbol
-            value = instrument.multiplier, instrument.multiplier_scale
-            known = self.multipliers.get(key) or self._waiting_multiplier(key) or new.setdefault(key, value)
-            if known != value:
-                columns = batch.columns
-                index = position if columns is None else int(np.argmax(columns.instrument == position))
-                raise _other_multiplier(index, known, value)
-        return new
-
-    def _waiting_multiplier(self, key: tuple[str, str]) -> tuple[int, int] | None:
-        return next((group.multipliers[key] for group in self._groups if key in group.multipliers), None)
+            rows = (np.cumsum(fresh)[kept] - 1).tolist() if fresh is not None else np.flatnonzero(kept).tolist()
+        if rows:
+            prints = batch.keys.fingerprints[kept].tolist()
+            group.keys.update(zip(_digests(batch.keys.digests[kept]), prints, strict=True))
+            group.key_rows += [row + group.count for row in rows]
 
 
 def _digests(pairs: NDArray[np.uint64]) -> list[bytes]:
@@ -291,9 +282,3 @@ def _conflict(batch: Batch, rows: list[int]) -> InvalidInput:
     errors = [{"index": row, **same, "received": _trade_id(batch, row)} for row in rows[:SHOWN]]
     count = "1 trade_id was" if len(rows) == 1 else f"{len(rows)} trade_ids were"
     return InvalidInput(f"{count} used before with another payload", problem="conflict", errors=errors)
-
-
-def _other_multiplier(index: int, known: tuple[int, int], received: tuple[int, int]) -> InvalidInput:
-    expected = f"expected {format_decimal(*known)}, the multiplier of this venue and symbol so far"
-    error = {"index": index, "field": "multiplier", "detail": expected, "received": format_decimal(*received)}
-    return InvalidInput("1 trade breaks a rule", errors=[error])

@@ -91,7 +91,7 @@ def check_shape(response: httpx.Response, method: str) -> None:
 
 
 @contextmanager
-def started(directory: Path, **settings: object) -> Iterator[Gateway]:
+def started(directory: Path, **settings: Any) -> Iterator[Gateway]:
     """A gateway and a worker, started at the same time, ready to take trades."""
     with Desk(directory, **settings) as desk:
         desk.start_gateway(wait=False)

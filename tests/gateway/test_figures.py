@@ -80,7 +80,7 @@ a_trade = st.builds(
 some_trades = st.lists(a_trade, min_size=1, max_size=40)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(some_trades, st.sampled_from(("10s", "1m", "5m", "1h", "1d", "all")))
 def test_rows_and_totals_of_every_window_equal_the_definitions(trades: list[Trade], window: str) -> None:
     state = state_of(trades)
@@ -100,7 +100,7 @@ def test_rows_and_totals_of_every_window_equal_the_definitions(trades: list[Trad
     assert list(found["symbols"]) == found["order"]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=50, deadline=None)
 @given(
     some_trades,
     st.lists(st.sampled_from(("A", "é", "never")), max_size=2),
@@ -228,7 +228,7 @@ def test_a_sort_or_limit_out_of_range_is_refused(sort: str, limit: int) -> None:
 # --- candles ---------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     some_trades,
     st.sampled_from((("1s", 1), ("10s", 10), ("1m", 60), ("1d", 86400))),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -106,6 +105,42 @@ def test_two_currencies_add_up_in_the_counters_and_have_no_price(own: Gateway) -
         assert f'telemetry_{family}{{symbol="two"}}' not in found
 
 
+def test_counters_do_not_go_back_while_workers_and_the_gateway_are_killed(own: Gateway) -> None:
+    desk, gateway = own.desk, own
+    highest: Samples = {}
+    before = gateway.durable()
+
+    def look() -> Samples:
+        found = scrape(gateway)
+        for series, value in found.items():
+            if series.startswith(OF_TRADES):
+                assert value >= highest.get(series, 0), series
+                highest[series] = value
+        return found
+
+    for number in range(16):
+        gateway.post([trade(f"S{number % 3}", side="buy", price=-number, quantity=f"0.{number + 1}")] * 20, query="")
+        look()
+        if number == 5:
+            desk.workers[-1].kill()
+            look()
+            desk.start_worker()
+    desk.until_applied()
+    desk.workers[-1].kill()
+    gateway.post([trade("S0")] * 5, query="")
+    assert desk.gateway is not None
+    desk.gateway.kill()
+    desk.start_gateway()
+    behind = look()
+    assert not any(series.startswith(OF_TRADES) for series in behind), "counters that begin at 0 would go back"
+    assert 5 <= of(behind, "backlog_trades") == of(behind, "durable_seq") - of(behind, "applied_seq")
+    desk.start_worker()
+    desk.until_applied(before + 16 * 20 + 5)
+    look()
+    found = sum(value for series, value in highest.items() if series.startswith("telemetry_trades_total"))
+    assert found == before + 16 * 20 + 5
+
+
 def test_the_first_hundred_symbols_are_labels_and_the_rest_are_other_also_after_a_restart(
     own: Gateway,
 ) -> None:
@@ -143,56 +178,6 @@ def test_the_symbols_that_were_asked_for_are_the_labels(tmp_path: Path) -> None:
         assert of(found, "trades_total", symbol="B/C", side="unknown") == 1
         assert of(found, "trades_total", symbol="__other__", side="unknown") == 2
         assert not any('"A"' in series or '"never"' in series for series in found)
-
-
-def test_counters_do_not_go_back_while_workers_are_killed_and_the_gateway_restarts(own: Gateway) -> None:
-    desk, gateway = own.desk, own
-    highest: Samples = {}
-    before = gateway.durable()
-
-    def look() -> None:
-        for series, value in scrape(gateway).items():
-            if series.startswith(OF_TRADES):
-                assert value >= highest.get(series, 0), series
-                highest[series] = value
-
-    sent = 0
-    for number in range(30):
-        symbol = f"S{number % 3}"
-        gateway.post([trade(symbol, side="buy", price=-number, quantity=f"0.{number + 1}")] * 20, query="")
-        sent += 20
-        look()
-        if number % 8 == 3:
-            desk.workers[-1].kill()
-            look()
-            desk.start_worker()
-        if number == 17:
-            assert desk.gateway is not None
-            desk.gateway.kill()
-            desk.start_gateway()
-        look()
-    desk.until_applied(before + sent)
-    look()
-    found = sum(value for series, value in highest.items() if series.startswith("telemetry_trades_total"))
-    assert found == before + sent
-
-
-def test_the_families_of_trades_are_missing_until_everything_durable_at_the_start_is_applied(tmp_path: Path) -> None:
-    with Desk(tmp_path) as desk:
-        desk.start_gateway()
-        gateway = Gateway(desk)
-        gateway.post([trade("A")] * 5, query="")
-        assert desk.gateway is not None
-        desk.gateway.send(signal.SIGKILL)
-        desk.gateway.wait()
-        desk.start_gateway()
-        found = scrape(gateway)
-        assert not any(series.startswith(OF_TRADES) for series in found), "a counter that begins at 0 would go back"
-        assert (of(found, "durable_seq"), of(found, "applied_seq"), of(found, "backlog_trades")) == (5, 0, 5)
-        desk.start_workers(1)
-        desk.until_applied(5)
-        assert of(scrape(gateway), "trades_total", symbol="A", side="unknown") == 5
-        gateway.http.close()
 
 
 @pytest.mark.long
