@@ -63,7 +63,8 @@ class Intake:
     def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
         """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
         self.check()
-        multipliers = new_multipliers(
+        known_multipliers = (self.multipliers, *(group.multipliers for group in self._groups))
+        multipliers = new_multipliers(batch, known_multipliers)  # first: 422 is judged before 409
             batch, (self.multipliers, *(group.multipliers for group in self._groups))
         )  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
