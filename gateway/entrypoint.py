@@ -10,6 +10,7 @@ import asyncio
 import secrets
 import signal
 import socket
+import time
 from dataclasses import asdict
 
 import structlog
@@ -86,11 +87,14 @@ async def run(settings: GatewaySettings) -> None:
 
 def new_decoder() -> Decoder:
     """The quickest that this machine has. The first start compiles it, for many seconds; later ones take about one."""
+    began = time.monotonic()
     try:
-        return Decoder(compiled=available())
+        decoder = Decoder(compiled=available())
     except Exception as error:  # an optional library or its cache is broken: slower is better than down
         logger.warning("the compiled decoder cannot be used, decoding is slower", error=repr(error))
         return Decoder(compiled=False)
+    logger.info("decoder", compiled=available(), seconds=round(time.monotonic() - began, 3))
+    return decoder
 
 
 def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str) -> Gateway:

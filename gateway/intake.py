@@ -65,8 +65,6 @@ class Intake:
         self.check()
         known_multipliers = (self.multipliers, *(group.multipliers for group in self._groups))
         multipliers = new_multipliers(batch, known_multipliers)  # first: 422 is judged before 409
-            batch, (self.multipliers, *(group.multipliers for group in self._groups))
-        )  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
             return known
         fresh, holder = self._fresh(batch)

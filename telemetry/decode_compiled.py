@@ -75,12 +75,12 @@ class CompiledReading:
         text, scratch = np.frombuffer(body + _PADDING, U8), np.empty(self._scratch_words, _U64)
         most = min(int(np.count_nonzero(text == _OPEN)), MAX_TRADES)
         integers, small = np.empty((len(at.INTEGER_COLUMNS), most), I64), np.empty((_LENGTHS + len(_TEXTS), most), U8)
-        places, codes = np.empty((len(_TEXTS), most), U32), np.empty(most, U32)
+        places = np.empty((len(_TEXTS) + 1, most), U32)  # the last line has the codes of the instruments
         table, entries = np.full(1 << (2 * most).bit_length(), -1, I64), np.empty(most * at.ENTRY, I64)
         result, digests, prints = np.zeros(at.RESULT + at.FOLLOWS, I64), np.zeros((most, 2), _U64), np.zeros(most, _U64)
         count = self._scan_columns(
             *(text, len(body), media == "lines", scratch, received_at, most),
-            *(integers.ravel(), small.ravel(), places.ravel(), codes),
+            *(integers.ravel(), small.ravel(), places.ravel()),
             *(table, entries, result, digests.ravel(), prints),
         )
         if count < 0:
@@ -95,7 +95,7 @@ class CompiledReading:
         optional |= _integers(int(result[at.SEEN]), integers[:, :count], small[_FEE_SCALE, :count])
         columns = Columns(
             _instruments(decoded, ascii_only, entries[: known * at.ENTRY]),
-            codes[:count],
+            places[len(_TEXTS), :count],
             small[0, :count],
             integers[0, :count],
             small[1, :count],
@@ -174,32 +174,11 @@ def _trade(decoded: str, ascii_only: bool, row: list[int], received_at: int) -> 
     price_scale, quantity_scale, multiplier_scale, fee_scale = seconds[at.PRICE : at.TIMESTAMP]
     return Trade._make(
         (
-            venue,
-            symbol,
-            _KINDS[kind],
-            currency,
-            multiplier,
-            multiplier_scale,
-            side,
-            price,
-            price_scale,
-            quantity,
-            quantity_scale,
-            received_at if timestamp == ABSENT else timestamp,
-            received_at,
-            trade_id,
-            ref_trade_id,
-            account,
-            strategy,
-            order_id,
-            liquidity,
-            fee,
-            fee_scale,
-            fee_currency,
-            source,
-            source_seq,
-            sent_at,
-            order_sent_at,
+            *(venue, symbol, _KINDS[kind], currency, multiplier, multiplier_scale),
+            *(side, price, price_scale, quantity, quantity_scale),
+            *(received_at if timestamp == ABSENT else timestamp, received_at),
+            *(trade_id, ref_trade_id, account, strategy, order_id, liquidity),
+            *(fee, fee_scale, fee_currency, source, source_seq, sent_at, order_sent_at),
             "",  # tags: always in doubt
         )
     )

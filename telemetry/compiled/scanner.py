@@ -91,7 +91,10 @@ def scan_rows(
 
 
 @part
-def _store(slots: Array, row: int, most: int, integers: Array, small: Array, places: Array, received_at: int) -> None:
+def _store(
+    slots: Array, row: int, most: int, integers: Array, small: Array, places: Array, code: int, received_at: int
+) -> None:
+    places[len(_TEXTS) * most + row] = np.uint32(code)
     for index in range(len(_INTEGERS)):
         integers[index * most + row] = slots[_INTEGERS[index]]
     if slots[2 * at.TIMESTAMP] == ABSENT:
@@ -106,7 +109,7 @@ def _store(slots: Array, row: int, most: int, integers: Array, small: Array, pla
 
 
 @entry(
-    *(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGER, INTEGERS, BYTES, INDICES, INDICES),
+    *(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGER, INTEGERS, BYTES, INDICES),
     *(INTEGERS, INTEGERS, INTEGERS, UNSIGNED, UNSIGNED),
 )
 def scan_columns(
@@ -119,16 +122,15 @@ def scan_columns(
     integers: Array,
     small: Array,
     places: Array,
-    codes: Array,
     table: Array,
     entries: Array,
     result: Array,
     digests: Array,
     prints: Array,
 ) -> int:
-    """The same as columns: one behind the other in `integers`, `small` and `places` (see slots), codes of instruments.
+    """The same as columns, one behind the other in `integers`, `small` and `places`: see telemetry.compiled.slots.
 
-    Leaves in `result`, which has room for at.FOLLOWS integers more, what telemetry.compiled.slots says.
+    `result` has room for at.FOLLOWS integers more than what slots says that is left there.
     """
     text, work, slots = pointer(body), pointer(scratch), pointer(result)
     follows = behind(slots, at.RESULT)
@@ -139,14 +141,11 @@ def scan_columns(
         if count == most:
             return DOUBT
         place = trade_at(text, place, newline, slots, follows)
-        if place == DOUBT:
-            return DOUBT
-        code = code_of(text, slots, pointer(table), len(table), pointer(entries), known)
+        code = DOUBT if place == DOUBT else code_of(text, slots, pointer(table), len(table), pointer(entries), known)
         if code == DOUBT:
             return DOUBT
         known += code == known
-        codes[count] = code
-        _store(slots, count, most, pointer(integers), pointer(small), pointer(places), received_at)
+        _store(slots, count, most, pointer(integers), pointer(small), pointer(places), code, received_at)
         if slots[2 * at.TRADE_ID + 1] > 0:
             prints[count] = hash_trade(text, slots, work, behind(pointer(digests), 2 * count))
         count += 1

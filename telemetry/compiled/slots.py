@@ -35,7 +35,8 @@ DEFAULTS[[2 * TIMESTAMP, 2 * SENT_AT, 2 * ORDER_SENT_AT, 2 * SOURCE_SEQ]] = ABSE
 FILL, PRINT = 1, 2  # codes of kinds
 ENTRY = 9  # of an instrument: start and length of symbol, venue and currency; kind; multiplier and its scale
 
-# The columns of many trades, in the order in which the scanner writes them: the slot of each.
+# The columns of many trades, in the order in which the scanner writes them: the slot of each. Behind the small ones
+# come the lengths of the texts, behind the places of the texts the codes of the instruments.
 INTEGER_COLUMNS = tuple(2 * field for field in (PRICE, QUANTITY, TIMESTAMP, FEE, SOURCE_SEQ, SENT_AT, ORDER_SENT_AT))
 SMALL_COLUMNS = (2 * SIDE, 2 * PRICE + 1, 2 * QUANTITY + 1, 2 * FEE + 1)
 TEXT_COLUMNS = tuple(

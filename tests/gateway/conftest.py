@@ -94,9 +94,13 @@ def check_shape(response: httpx.Response, method: str) -> None:
 def started(directory: Path, **settings: Any) -> Iterator[Gateway]:
     """A gateway and a worker, started at the same time, ready to take trades."""
     with Desk(directory, **settings) as desk:
-        desk.start_gateway(wait=False)
+        process = desk.start_gateway(wait=False)
         desk.start_worker()
-        until(lambda: desk.takes_trades() and desk.connected(), "the gateway takes trades and has a worker")
+        until(
+            lambda: process.code is not None or (desk.takes_trades() and desk.connected()),
+            "the gateway takes trades and has a worker",
+        )
+        assert process.code is None, process.log.read_text("utf-8")
         gateway = Gateway(desk)
         try:
             yield gateway

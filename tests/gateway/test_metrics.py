@@ -12,7 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.desk import Desk, free_port, until
+from tests.e2e.desk import free_port, until
 from tests.gateway.conftest import Gateway, started
 from tests.gateway.test_ingest import TIME, trade
 

@@ -34,7 +34,7 @@ class Client:
     def subscribe(self, name: str = "a", topic: str = "stats", **fields: Any) -> Frame:
         """Subscribe; the answer is followed by the snapshot, which is returned."""
         self.say({"subscribe": {"id": name, "topic": topic, "interval_ms": 20} | fields})
-        answer = self.next()
+        answer = self.next(name)
         assert (answer["type"], answer["id"], answer["topic"]) == ("subscribed", name, topic), answer
         snapshot = self.next(name)
         assert (snapshot["type"], snapshot["topic"], snapshot["skipped"]) == ("snapshot", topic, 0), snapshot

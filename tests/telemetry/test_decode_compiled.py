@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -17,6 +19,7 @@ from telemetry.decode_compiled import CompiledReading, available
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import Media
 from telemetry.errors import InvalidInput
+from telemetry.formats import Options, Row, TradeFile
 from telemetry.literals import Doubt
 from tests.telemetry.bodies import NOW, bodies, mutated_bodies
 from tests.telemetry.hostile import FIELDS, GOOD, SYNTAX
@@ -131,6 +134,33 @@ def test_white_space_between_trades_and_inside_them_raises_no_doubt(
 ) -> None:
     rows = [json.dumps(row, separators=(" , ", " : ")).encode() for row in some(9)]
     assert agree(reading, around % between.join(rows), media)
+
+
+REAL = [
+    ("us_equity_multi/sampleMultiTradeData.csv.gz", None),
+    ("binance_btcusdt_parquet/btcusdt-trades.parquet", "BTC"),
+]
+MARKS = b'"\\{}[],:0123456789eE+-. \n\r\x00\x7f\xc2\x85\xff'
+
+
+@pytest.mark.parametrize(("name", "symbol"), REAL)
+def test_damaged_bodies_of_real_trades_are_read_as_the_reference_reads_them_or_doubted(
+    reading: CompiledReading, market_data: Path, name: str, symbol: str | None
+) -> None:
+    with TradeFile(market_data / name, Options(symbol=symbol), notice=lambda text: None) as rows:
+        trades = [row.trade for row in islice(rows, 300) if isinstance(row, Row)]
+    sound = [trade for trade in trades if not is_doubted(reading, dumps(trade), "json")]  # some have 20 decimals
+    assert len(sound) > 200
+    assert agree(reading, dumps(sound), "json")
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    source = random.Random(seed)
+    for _ in range(500):
+        body = bytearray(dumps(source.sample(sound, 3)))
+        for _ in range(source.randrange(1, 4)):
+            place = source.randrange(len(body))
+            body[place : place + source.randrange(2)] = bytes([source.choice(MARKS)])
+        agree(reading, bytes(body), "json")
 
 
 DOUBTED = [
