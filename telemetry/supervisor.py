@@ -174,7 +174,9 @@ def services(settings: Up, *, page: bool, simulate: bool = False) -> list[Servic
     wanted = [service("worker", f"worker {number}", grace=WORKER_GRACE) for number in range(1, settings.workers + 1)]
     wanted.append(service("gateway", grace=GATEWAY_GRACE, ready_url=f"{settings.base_url}/readyz"))
     if page:
-        wanted.append(service("ui", grace=PAGE_GRACE, ready_url=f"{settings.page_url}/_stcore/health"))
+        # After the gateway: loading the page's libraries would only hold up what everybody waits for.
+        page_health = f"{settings.page_url}/_stcore/health"
+        wanted.append(service("ui", grace=PAGE_GRACE, ready_url=page_health, after_ready=True))
     if simulate:
         wanted.append(service("simulate", grace=PAGE_GRACE, after_ready=True))
     return wanted
