@@ -96,10 +96,12 @@ def decode_partial(body: Buffer) -> Partial:
         start = (_LENGTHS.size + length + 7) // 8 * 8
         rows = np.frombuffer(view, np.int64, count * WIDTH, start).reshape(count, WIDTH).copy()
         wide = {(instrument, second): atom_from_texts(texts) for instrument, second, texts in head.wide}
+        negative = {key: (int(a), int(b), int(c)) for key, (a, b, c) in head.negative.items()}
     except (struct.error, msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput(f"expected the body of a partial, received {len(view)} bytes: {error}") from None
     known = len(head.instruments)
-    if len(head.price_scale) != known or len(head.quantity_scale) != known or (count and rows[:, 0].max() >= known):
+    named = {*rows[:, 0].tolist(), *negative, *(instrument for instrument, _ in wide)}
+    if len(head.price_scale) != known or len(head.quantity_scale) != known or not named <= set(range(known)):
         raise InvalidInput(f"expected scales and rows for {known} instruments, received others")
     return Partial(
         tuple(head.instruments),
@@ -107,7 +109,7 @@ def decode_partial(body: Buffer) -> Partial:
         tuple(head.quantity_scale),
         rows,
         wide,
-        {key: (int(a), int(b), int(c)) for key, (a, b, c) in head.negative.items()},
+        negative,
         Watermark(*head.watermark) if head.watermark else None,
     )
 
