@@ -108,7 +108,7 @@ def test_a_refused_trade_shows_the_gateway_s_words_at_the_field_and_can_be_put_r
 
 
 def new_ticket(page: Page) -> None:
-    """Ask for a new ticket as a person does: again, when the click fell into the redraw after the second of two clicks."""
+    """Ask for a new ticket as a person does: again, when the click fell into the redraw after a double click."""
     for _ in range(3):
         page.get_by_role("button", name="New ticket").click()
         try:
