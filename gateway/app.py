@@ -96,7 +96,7 @@ class Gateway:
         await tasks.start("commits", self._commits, stop=self.intake.close)
         await self.backbone.start(epoch=self.state.epoch, applied=self.state.applied)
         await tasks.start("pump", self._pump)
-        await tasks.start("snapshots", self._snapshots.run)
+        await tasks.start("snapshots", self._snapshots.run, stop=self._snapshots.stop)
         await tasks.start("ticks", self._ticks)
 
     async def finish(self) -> None:

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.multipliers import Multipliers
-from telemetry.backbone import Committed
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, encode_record
 from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
@@ -62,7 +61,6 @@ class Group:
     entries: dict[bytes, Entry] = field(default_factory=dict)  # by digest of the Idempotency-Key
     receipts: list[Receipt] = field(default_factory=list)
     count: int = 0
-    committed: Committed | None = None
     error: TryAgain | Stop | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
 

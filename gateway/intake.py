@@ -151,7 +151,6 @@ class Intake:
             self._remember(entry, committed)
         self.multipliers |= group.multipliers
         self._latency.committed(committed.last_seq, group.received_ns, committed.at_ns)
-        group.committed = committed
         group.done.set()
 
     def _remember(self, entry: Entry, committed: Committed) -> None:

@@ -15,7 +15,7 @@ import asyncio
 import json
 import sqlite3
 from collections.abc import Mapping
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 from zlib import crc32
@@ -132,7 +132,7 @@ class Snapshots:
 
     def __init__(self, snapshot: Snapshot, state: Aggregator, *, seconds: float) -> None:
         self._snapshot, self._state, self._seconds = snapshot, state, seconds
-        self._progress = asyncio.Event()
+        self._progress, self._stop = asyncio.Event(), asyncio.Event()
 
     def load(self, *, newest: int) -> str | None:
         """As Snapshot.load."""
@@ -141,8 +141,7 @@ class Snapshots:
     async def run(self, ready: Ready) -> None:
         """A full disk does not end the gateway: the journal is the truth, and the next snapshot is written whole."""
         ready()
-        while True:
-            await asyncio.sleep(self._seconds)
+        while not await self._stopped():
             try:
                 await self._save()
             except (OSError, sqlite3.Error) as error:
@@ -150,6 +149,16 @@ class Snapshots:
             finally:
                 self._snapshot.close(self._state)
                 self._progress.set()
+
+    def stop(self) -> None:
+        """Let `run` end; a snapshot that is being written is finished first, its thread holds the file."""
+        self._stop.set()
+
+    async def _stopped(self) -> bool:
+        """Wait until the next snapshot is due; whether `run` shall end instead."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stop.wait(), self._seconds)
+        return self._stop.is_set()
 
     async def room(self) -> None:
         """Merging waits here while a snapshot is behind with the pages that merging had to copy for it."""
