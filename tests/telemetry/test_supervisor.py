@@ -229,7 +229,7 @@ def test_the_last_line_of_the_announcement_begins_with_ready_and_each_address_is
     assert any("http://127.0.0.1:9001" in line for line in lines)
 
 
-def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
+def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path, free_port: int) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -237,7 +237,7 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
         ):
             up(Up(port=port, data=tmp_path / "data"))
         with pytest.raises(InvalidInput, match="with --ui-port"):
-            check_ports(Up(port=port - 1 if port > 1024 else port + 1, ui_port=port), page=True)
+            check_ports(Up(port=free_port, ui_port=port), page=True)
     assert not (tmp_path / "data").exists()
 
 
