@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -21,6 +20,7 @@ from telemetry.audit import Live, Report, audit
 from telemetry.client import Gateway
 from telemetry.formats import Options
 from telemetry.replay import Summary, Watcher, replay
+from tests.ports import free_port
 
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_SECONDS = 60.0  # for a busy machine; nothing takes so long when all is well
@@ -101,13 +101,6 @@ def until(condition: Callable[[], Any], what: str, seconds: float = PATIENCE_SEC
         assert time.monotonic() < deadline, f"{what}: not within {seconds} s"
         time.sleep(LOOK_SECONDS)  # sleeps: between two looks at another process
     return value
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Desk:

@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.desk import TELEMETRY, Desk, free_port, trade, until
+from tests.e2e.desk import TELEMETRY, Desk, trade, until
+from tests.ports import free_port
 
 ODD_WORKER = (sys.executable, "-m", "tests.e2e.odd_worker")
 DRAIN_SECONDS = 10.0

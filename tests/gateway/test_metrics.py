@@ -12,9 +12,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.e2e.desk import free_port, until
+from tests.e2e.desk import until
 from tests.gateway.conftest import Gateway, started
 from tests.gateway.test_ingest import TIME, trade
+from tests.ports import free_port
 
 Samples = dict[str, float]
 FAMILIES = (

@@ -26,7 +26,8 @@ from telemetry.decode import decode_body
 from telemetry.errors import InvalidInput
 from telemetry.recompute import Near, Recompute, plain
 from telemetry.rows import TRADES
-from tests.e2e.desk import TELEMETRY, Desk, free_port, trade
+from tests.e2e.desk import TELEMETRY, Desk, trade
+from tests.ports import free_port
 
 SEED = random.SystemRandom().randrange(1 << 32)
 

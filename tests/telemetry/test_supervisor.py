@@ -22,6 +22,7 @@ from telemetry.child import restart_delay
 from telemetry.environ import Up
 from telemetry.errors import InvalidInput
 from telemetry.supervisor import announcement, check_ports, services, up
+from tests.ports import free_port
 
 PROGRAM = Path(__file__).with_name("supervised.py")
 
@@ -81,15 +82,6 @@ class Supervised:
         return self._process.wait(), rest
 
 
-@pytest.fixture
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
-
-
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_the_services_in_the_reverse_order_of_their_start_and_exits_0(number: int) -> None:
     with Supervised({"name": "gateway", "role": "a"}, {"name": "page", "role": "b"}) as supervised:
@@ -141,16 +133,18 @@ def test_a_service_that_was_set_wrongly_is_not_restarted_and_ends_all_with_its_m
     assert rest.count("gateway | expected") == 1
 
 
-def test_a_service_that_cannot_start_ends_all_after_five_deaths(free_port: int) -> None:
-    never = {"name": "gateway", "role": "exit", "argument": "1", "ready_url": f"http://127.0.0.1:{free_port}"}
+def test_a_service_that_cannot_start_ends_all_after_five_deaths() -> None:
+    port = free_port()
+    never = {"name": "gateway", "role": "exit", "argument": "1", "ready_url": f"http://127.0.0.1:{port}"}
     with Supervised(never) as supervised:
         code, rest = supervised.end()
     assert code == 1
     assert "failed: gateway died 5 times while starting (exit code 1):\nexpected something else" in rest
 
 
-def test_ready_is_said_when_the_services_say_so_and_what_waits_for_that_starts_then(free_port: int) -> None:
-    gateway = {"name": "g", "role": "http", "argument": str(free_port), "ready_url": f"http://127.0.0.1:{free_port}"}
+def test_ready_is_said_when_the_services_say_so_and_what_waits_for_that_starts_then() -> None:
+    port = free_port()
+    gateway = {"name": "g", "role": "http", "argument": str(port), "ready_url": f"http://127.0.0.1:{port}"}
     with Supervised(gateway, {"name": "simulator", "role": "a", "after_ready": True}) as supervised:
         supervised.until_ready()
         supervised.pid("simulator")
@@ -158,8 +152,9 @@ def test_ready_is_said_when_the_services_say_so_and_what_waits_for_that_starts_t
         assert supervised.end()[0] == 0
 
 
-def test_a_signal_before_everything_is_ready_drains_too(free_port: int) -> None:
-    waiting = {"name": "gateway", "role": "a", "ready_url": f"http://127.0.0.1:{free_port}"}
+def test_a_signal_before_everything_is_ready_drains_too() -> None:
+    port = free_port()
+    waiting = {"name": "gateway", "role": "a", "ready_url": f"http://127.0.0.1:{port}"}
     with Supervised(waiting, {"name": "simulator", "role": "a", "after_ready": True}) as supervised:
         supervised.pid("gateway")
         supervised.signal(signal.SIGTERM)
@@ -229,7 +224,7 @@ def test_the_last_line_of_the_announcement_begins_with_ready_and_each_address_is
     assert any("http://127.0.0.1:9001" in line for line in lines)
 
 
-def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path, free_port: int) -> None:
+def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(
@@ -237,7 +232,7 @@ def test_a_port_in_use_is_named_with_what_to_do(tmp_path: Path, free_port: int) 
         ):
             up(Up(port=port, data=tmp_path / "data"))
         with pytest.raises(InvalidInput, match="with --ui-port"):
-            check_ports(Up(port=free_port, ui_port=port), page=True)
+            check_ports(Up(port=free_port(), ui_port=port), page=True)
     assert not (tmp_path / "data").exists()
 
 
@@ -246,7 +241,7 @@ def test_gateway_and_page_need_two_ports() -> None:
         check_ports(Up(port=9000, ui_port=9000), page=True)
 
 
-def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path, free_port: int) -> None:
+def test_a_data_directory_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(InvalidInput, match="the data directory .*/file/data cannot be made: Not a directory"):
-        up(Up(port=free_port, data=tmp_path / "file" / "data"), page=False)
+        up(Up(port=free_port(), data=tmp_path / "file" / "data"), page=False)

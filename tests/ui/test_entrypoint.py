@@ -14,17 +14,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.ports import free_port
 from tests.ui.scripted_stream import until
 from ui.entrypoint import server_options
 from ui.environment import UiSettings
 
 pytestmark = pytest.mark.timeout(90)
-
-
-def free_port() -> int:
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager
