@@ -1,14 +1,21 @@
-"""Arrow bodies of the same trades, and whether the gateway takes them."""
+"""Arrow bodies of the same trades, whether the gateway takes them, and what reading one costs.
+
+`python -m benchmarks.arrow` prints the latter.
+"""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from decimal import Decimal
+from typing import Any
 
 import pyarrow as pa
 
-from benchmarks.bodies import ARROW, bodies, decoded
+from benchmarks.bodies import ARROW, START_NS, bodies, decoded
 from benchmarks.product import Product
+from telemetry.decode import Decoder
+from telemetry.decode_compiled import available
 
 SCHEMA = pa.schema(
     [
@@ -53,3 +60,28 @@ def _stream(table: pa.Table) -> bytes:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     return sink.getvalue().to_pybytes()
+
+
+def decode_ns(count: int, *, plain: bool, rounds: int = 50) -> float:
+    """CPU nanoseconds a trade to read one body, with checks and keys; `plain`: float64 and utf8 in place of SCHEMA."""
+    table = pa.ipc.open_stream(next(arrow_bodies(0, 1, count))).read_all()
+    if plain:
+        table = pa.table({name: _plain(table.column(name)) for name in table.column_names})
+    body, decoder, best = _stream(table), Decoder(compiled=available()), float("inf")
+    for _ in range(rounds):
+        began = time.thread_time_ns()
+        decoder.decode(body, "arrow", START_NS)
+        best = min(best, time.thread_time_ns() - began)
+    return best / count
+
+
+def _plain(column: pa.ChunkedArray[Any]) -> pa.Array[Any]:
+    values: list[Any] = column.to_pylist()
+    if pa.types.is_decimal(column.type):
+        return pa.array([float(value) for value in values], pa.float64())
+    return pa.array(values, pa.string() if pa.types.is_dictionary(column.type) else column.type)
+
+
+if __name__ == "__main__":
+    for size in (1_000, 10_000):
+        print(f"{size:,} trades: {decode_ns(size, plain=False):.0f} ns, plain {decode_ns(size, plain=True):.0f} ns")

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.atoms import AtomTable, Ints
+from gateway.atoms import AtomTable
 from gateway.directory import Directory
+from gateway.merging import Ints
+from gateway.open_windows import OpenWindows
 from gateway.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
@@ -26,6 +28,8 @@ from telemetry.rows import INSTRUMENT, LEVEL, START, WIDTH, Rows
 from telemetry.statistics import VERSION, Atom
 from telemetry.trade import Instrument
 from telemetry.wire import PartialHead
+
+_least = np.minimum.reduce
 
 
 def stride_of(cap: int) -> int:
@@ -63,6 +67,7 @@ class Aggregator:
         # |price| * quantity of the trades at negative prices, by side, at the instrument's scales.
         self.negative: dict[int, tuple[int, int, int]] = {}
         self._waiting: dict[int, Waiting] = {}
+        self.windows = OpenWindows(self)
 
     # --- the accept rule -------------------------------------------------------------------------------------------
 
@@ -106,6 +111,7 @@ class Aggregator:
             else:
                 changed |= self._apply(waiting.partial)
             self.applied = waiting.last
+            self.atoms.fold_some()
             if self.applied % self.stride == 0 and self.watermark is not None:
                 self._fold(self.watermark.timestamp // 1_000_000_000)
         return changed
@@ -113,20 +119,31 @@ class Aggregator:
     # --- merging ---------------------------------------------------------------------------------------------------
 
     def _apply(self, partial: Partial) -> set[int]:
-        ids = np.array([self._id(instrument) for instrument in partial.instruments], np.int64)
-        if len(ids) == 0:
+        changed = [self._id(instrument) for instrument in partial.instruments]
+        if not changed:
             return set()
+        ids = np.array(changed, np.int64)
         price_scale, quantity_scale = np.array(partial.price_scale), np.array(partial.quantity_scale)
-        self._raise_scales(ids, price_scale, quantity_scale)
+        price_digits, quantity_digits = self.price_scale[ids] - price_scale, self.quantity_scale[ids] - quantity_scale
+        if _least(price_digits) < 0 or _least(quantity_digits) < 0:
+            self._raise_scales(ids, price_scale, quantity_scale)
+            price_digits, quantity_digits = (
+                self.price_scale[ids] - price_scale,
+                self.quantity_scale[ids] - quantity_scale,
+            )
         self._merge_negative(ids, partial)
-        self._merge_rows(ids, partial, self.price_scale[ids] - price_scale, self.quantity_scale[ids] - quantity_scale)
+        narrow = self.wide.atoms.keys().isdisjoint(changed)
+        if narrow and self.atoms.merging.adopt(partial.rows, ids, price_digits, quantity_digits):
+            self._put(partial.rows)
+        else:
+            self._merge_rows(ids, partial, price_digits, quantity_digits)
         for (local, second), atom in partial.wide.items():
             self._widen(int(ids[local]))
             self.wide.merge(int(ids[local]), 0, second, atom)
         newer = partial.watermark
         if newer is not None and (self.watermark is None or newer.timestamp > self.watermark.timestamp):
             self.watermark = newer
-        return set(ids.tolist())
+        return set(changed)
 
     def _id(self, instrument: Instrument) -> int:
         known = self.ids.get(instrument)
@@ -175,6 +192,7 @@ class Aggregator:
         ids, price_digits, quantity_digits = ids[fit], price_digits[fit], quantity_digits[fit]
         if len(ids) == 0:
             return
+        self.windows.forget(ids)
         totals = self.totals[ids]
         layout.rescale(totals, price_digits, quantity_digits)
         self.totals[ids] = totals
@@ -201,15 +219,13 @@ class Aggregator:
             rows, price_digits, quantity_digits = rows[~wide], price_digits[~wide], quantity_digits[~wide]
         if len(rows):
             layout.rescale(rows, price_digits, quantity_digits)
-            self.atoms.merge(rows)
-            self._merge_totals(rows)
+            self._put(rows)
 
-    def _merge_totals(self, rows: Rows) -> None:
-        instruments, sums = layout.reduce(rows, rows[:, INSTRUMENT])
-        sums[:, LEVEL] = sums[:, START] = 0
-        new = self.totals[instruments, layout.REVISION] == 0
-        merged = layout.merge(self.totals[instruments], sums)
-        self.totals[instruments] = np.where(new[:, None], sums, merged)
+    def _put(self, rows: Rows) -> None:
+        """Merge rows at the scales of the state."""
+        self.atoms.merge(rows)
+        self.atoms.merging.absorb_totals(self.totals, rows)
+        self.windows.merged(rows)
 
     # --- what does not fit a row -----------------------------------------------------------------------------------
 
@@ -217,6 +233,7 @@ class Aggregator:
         """Move an instrument from rows to Python integers, for good."""
         if instrument in self.wide:
             return
+        self.windows.forget(np.array([instrument]))
         total = self.total(instrument)
         scales = int(self.price_scale[instrument]), int(self.quantity_scale[instrument])
         rows = self.atoms.remove(self.atoms.of_instruments(np.array([instrument]))).tolist()
@@ -237,6 +254,7 @@ class Aggregator:
         self.atoms.fold(newest)
         if self.atoms.frontier != before:
             self.wide.fold()
+            self.windows.folded()
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -255,35 +273,6 @@ class Aggregator:
         for instrument, atom in self.wide.totals.items():
             counts[instrument] = sum(atom.trades)
         return counts
-
-    def window(self, instruments: Ints, start: int, end: int) -> dict[int, Atom]:
-        """The atom of each instrument over [start, end) seconds, for those that traded there."""
-        ids, sums = layout.reduce(*_keyed(self.atoms.select(instruments, start, end)))
-        scales = zip(self.price_scale[ids].tolist(), self.quantity_scale[ids].tolist(), strict=True)
-        found = {
-            instrument: layout.to_atom(row, price_scale, quantity_scale)
-            for instrument, row, (price_scale, quantity_scale) in zip(ids.tolist(), sums.tolist(), scales, strict=True)
-        }
-        return found | self.wide.total_between(instruments.tolist(), start, end)
-
-    def series(self, instruments: Ints, start: int, end: int, interval: int) -> dict[int, dict[int, Atom]]:
-        """Atoms by interval start (seconds, a multiple of `interval`), then by instrument, over [start, end)."""
-        rows = self.atoms.select(instruments, start, end)
-        group = rows[:, START] // interval * len(self.instruments) + rows[:, INSTRUMENT]
-        groups, sums = layout.reduce(rows, group)
-        found: dict[int, dict[int, Atom]] = {}
-        for key, row in zip(groups.tolist(), sums.tolist(), strict=True):
-            slot, instrument = divmod(key, len(self.instruments))
-            scales = int(self.price_scale[instrument]), int(self.quantity_scale[instrument])
-            found.setdefault(slot * interval, {})[instrument] = layout.to_atom(row, *scales)
-        for instrument, second, atom in self.wide.between(instruments.tolist(), start, end):
-            slots = found.setdefault(second // interval * interval, {})
-            slots[instrument] = slots[instrument] + atom if instrument in slots else atom
-        return found
-
-
-def _keyed(rows: Rows) -> tuple[Rows, Ints]:
-    return rows, rows[:, INSTRUMENT]
 
 
 def times(sums: tuple[int, int, int], factor: int) -> tuple[int, int, int]:

@@ -18,7 +18,7 @@ import structlog
 
 from gateway.aggregator import Aggregator
 from gateway.intake import Intake
-from gateway.keys import KeyIndex, RequestIndex
+from gateway.keys import KeyIndex, RequestIndex, runs
 from gateway.latency import Latency
 from gateway.live import Live
 from gateway.snapshot import Snapshots
@@ -76,7 +76,7 @@ class Gateway:
             wall_ns=clocks.wall_ns,
             monotonic_ns=clocks.monotonic_ns,
         )
-        self.live = Live(views)
+        self.live = Live(views, views.warm)
         self.refused: dict[str, int] = {}
         self.dropped: dict[str, int] = {}
         self.durable_at_start = intake.last_seq = backbone.status().durable_seq
@@ -122,14 +122,15 @@ class Gateway:
                 instrument.venue, instrument.symbol, instrument.multiplier, instrument.multiplier_scale
             )
         first = max(1, min(applied + 1, self.durable_at_start - self.bounds.dedupe_trades + 1))
-        for record in self.backbone.records(first, self.durable_at_start):
-            self._keys.load(record)
-            self._requests.load(record)
-            if record.last_seq > applied and record.count:
-                for instrument in decode_frame(record.frame).instruments:
-                    self._know_multiplier(
-                        instrument.venue, instrument.symbol, instrument.multiplier, instrument.multiplier_scale
-                    )
+        for run in runs(self.backbone.records(first, self.durable_at_start)):
+            self._keys.load(run)
+            self._requests.load(run)
+            for record in run:
+                if record.last_seq > applied and record.count:
+                    for instrument in decode_frame(record.frame).instruments:
+                        self._know_multiplier(
+                            instrument.venue, instrument.symbol, instrument.multiplier, instrument.multiplier_scale
+                        )
 
     def _know_multiplier(self, venue: str, symbol: str, mantissa: int, scale: int) -> None:
         self.intake.multipliers.setdefault((venue, symbol), (mantissa, scale))
@@ -196,6 +197,8 @@ class Gateway:
         ready()
         while True:
             now_ns = self.clocks.monotonic_ns()
+            for _ in self.live.ahead_of(now_ns):
+                await asyncio.sleep(0)
             due_ns = self.live.tick(self.state.applied, now_ns)
             if due_ns is None:
                 await self.live.changed.wait()

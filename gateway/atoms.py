@@ -16,30 +16,19 @@ snapshot has taken it, so that what is taken is the state of one instant and mer
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from telemetry import rows as layout
-from telemetry.rows import INSTRUMENT, LEVEL, START, WIDTH, Rows
+from gateway.folding import frontier_of, inserted, starts_of
+from gateway.merging import INSTRUMENT_SHIFT, Ints, Merging, NumpyMerging, pack
+from telemetry.rows import INSTRUMENT, LEVEL, REVISION, START, TRADES, WIDTH, Rows
 
 LEVELS = (1, 60, 3600, 86400)
-PAGE = 1024  # rows; the unit in which the snapshot writes what changed
+PAGE = 128  # rows, 40 KB; the unit in which the snapshot writes what changed, and merging copies what is frozen
 BETWEEN_FOLDS = 1 << 17  # rows beyond the cap: twice the largest stride, because folding inserts before it frees
-_STEP = 1 << 15  # rows folded at a time
+SPARE = 4  # times the cap: addresses for more instruments than that, as memory is only used when it is written to
+_STEP = 1 << 13  # rows folded at a time
 _RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
-_EPOCH_OFFSET = 1 << 34  # makes starts before 1970 positive: int64 nanoseconds reach back to 1677
-_LEVEL_SHIFT, _INSTRUMENT_SHIFT = 35, 37
+_YOUNG = 1 << 16  # keys kept in the small sorted array before they are merged into the large one
 _NEVER = -(1 << 34)
-
-Ints = NDArray[np.int64]
-
-
-def pack(instrument: Ints | int, level: Ints | int, start: Ints | int) -> Ints:
-    """The sort key of an atom."""
-    return np.asarray(
-        (np.asarray(instrument, np.int64) << _INSTRUMENT_SHIFT)
-        | (np.asarray(level, np.int64) << _LEVEL_SHIFT)
-        | (np.asarray(start, np.int64) + _EPOCH_OFFSET)
-    )
 
 
 class AtomTable:
@@ -47,7 +36,8 @@ class AtomTable:
 
     def __init__(self, cap: int) -> None:
         self.cap = cap
-        self.rows: Rows = np.zeros((cap + BETWEEN_FOLDS, WIDTH), np.int64)
+        self.merging: Merging = NumpyMerging()
+        self.rows: Rows = np.zeros((SPARE * cap + BETWEEN_FOLDS, WIDTH), np.int64)
         self.used = 0
         self.saved: dict[int, bytes] = {}  # frozen pages that were written to since
         self.frontier = [_NEVER] * (len(LEVELS) - 1)
@@ -57,10 +47,13 @@ class AtomTable:
         self._free: list[int] = []
         self._keys = np.empty(0, np.int64)
         self._at = np.empty(0, np.int64)
+        self._young_keys = np.empty(0, np.int64)
+        self._young_at = np.empty(0, np.int64)
         self._recent: dict[int, int] = {}
+        self._unfolded = -1  # the highest level of which atoms may lie behind its frontier
 
     def __len__(self) -> int:
-        return len(self._keys) + len(self._recent)
+        return len(self._keys) + len(self._young_keys) + len(self._recent)
 
     def level_of(self, start: Ints) -> Ints:
         """The level at which a trade of that second is held."""
@@ -72,14 +65,17 @@ class AtomTable:
     def merge(self, rows: Rows) -> None:
         """Merge rows of one second each (or coarser ones as they are) into the table; keys in `rows` are unique."""
         rows = self._coarsened(rows)
-        keys = pack(rows[:, INSTRUMENT], rows[:, LEVEL], rows[:, START])
-        at = self._find(keys)
-        known = at >= 0
-        if known.any():
-            where = at[known]
-            self.replace(where, layout.merge(self.rows[where], rows[known]))
-        if not known.all():
-            self._insert(keys[~known], rows[~known])
+        keys, at = self.merging.find(self._keys, self._at, rows)
+        missing = np.flatnonzero(at < 0)
+        if len(missing) and len(self._young_keys):
+            at[missing] = self.merging.find(self._young_keys, self._young_at, rows[missing])[1]
+            missing = missing[at[missing] < 0]
+        if len(missing):
+            self._find_recent(keys, at, missing)
+        self._will_write(at)
+        self.merging.absorb(self.rows, at, rows)
+        if len(self._recent) > _RECENT:
+            self._settle()
 
     def _coarsened(self, rows: Rows) -> Rows:
         start = rows[:, START]
@@ -89,37 +85,34 @@ class AtomTable:
         level = np.maximum(self.level_of(start), rows[:, LEVEL])
         lengths = np.asarray(LEVELS)[level]
         rows[:, LEVEL], rows[:, START] = level, start // lengths * lengths
-        _, merged = layout.reduce(rows, pack(rows[:, INSTRUMENT], level, rows[:, START]))
+        _, first, group = np.unique(pack(rows[:, INSTRUMENT], level, rows[:, START]), True, True)
+        keys = rows[first, :TRADES]
+        rows[:, INSTRUMENT] = group
+        merged = np.zeros((len(first), WIDTH), np.int64)
+        self.merging.absorb_totals(merged, rows)
+        merged[:, :TRADES] = keys
         return merged
 
-    def _find(self, keys: Ints) -> Ints:
-        """Row number of each key, -1 where there is none."""
-        at = np.full(len(keys), -1, np.int64)
-        if len(self._keys):
-            position = np.minimum(np.searchsorted(self._keys, keys), len(self._keys) - 1)
-            hit = self._keys[position] == keys
-            at[hit] = self._at[position[hit]]
-        if self._recent:
-            for number, key in enumerate(keys.tolist()):
-                if at[number] < 0:
-                    at[number] = self._recent.get(key, -1)
-        return at
+    def _find_recent(self, keys: Ints, at: Ints, missing: Ints) -> None:
+        """Places of keys that are not in the sorted array, put into `at`; new ones get an empty row."""
+        recent = self._recent
+        wanted = keys[missing].tolist()
+        places = [recent.get(key, -1) for key in wanted]
+        if new := [number for number, place in enumerate(places) if place < 0]:
+            fresh = self._reserve(len(new))
+            for number, place in zip(new, fresh, strict=True):
+                recent[wanted[number]] = places[number] = place
+        at[missing] = places
 
-    def _insert(self, keys: Ints, rows: Rows) -> None:
-        count = len(keys)
+    def _reserve(self, count: int) -> list[int]:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         fresh = range(self.used, self.used + count - len(reused))
         self.used += len(fresh)
         if self.used > len(self.rows):
             self._grow()
-        at = np.array([*reused, *fresh], np.int64)
-        self.replace(at, rows)
-        self._recent.update(zip(keys.tolist(), at.tolist(), strict=True))
-        if len(self._recent) > _RECENT:
-            self._settle()
+        return [*reused, *fresh]
 
-    def _grow(self) -> None:
-        # Only more instruments than the cap, or the trades between two folds, come here.
+    def _grow(self) -> None:  # only far more instruments than the cap come here
         grown = np.zeros((max(self.used, len(self.rows) * 5 // 4), WIDTH), np.int64)
         grown[: len(self.rows)] = self.rows
         self.rows = grown
@@ -127,35 +120,63 @@ class AtomTable:
         self._frozen = np.concatenate((self._frozen, np.zeros(len(self._dirty) - len(self._frozen), np.bool_)))
 
     def _settle(self) -> None:
-        """Move the recent keys into the sorted array."""
-        if not self._recent:
-            return
-        keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
-        at = np.fromiter(self._recent.values(), np.int64, len(self._recent))
-        order = np.argsort(keys)
-        position = np.searchsorted(self._keys, keys[order])
-        self._keys = np.insert(self._keys, position, keys[order])
-        self._at = np.insert(self._at, position, at[order])
-        self._recent.clear()
+        """Move the recent keys into the sorted arrays: at first into the small one, because the large one is slow."""
+        if self._recent:
+            keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
+            at = np.fromiter(self._recent.values(), np.int64, len(self._recent))
+            order = np.argsort(keys)
+            young = self._young_keys, self._young_at
+            self._young_keys, self._young_at = inserted(*young, keys[order], at[order])
+            self._recent.clear()
+        if len(self._young_keys) > _YOUNG:
+            self._settle_all()
 
-    def select(self, instruments: Ints, start: int, end: int) -> Rows:
-        """A copy of the rows of these instruments whose atom begins in [start, end) seconds."""
-        self._settle()
-        found = []
-        for level in range(len(LEVELS)):
-            low = np.searchsorted(self._keys, pack(instruments, level, max(start, _NEVER)))
-            high = np.searchsorted(self._keys, pack(instruments, level, min(end, -_NEVER - 1)))
+    def _settle_all(self) -> None:
+        """Have all keys in one sorted array."""
+        self._young_keys, young, at = np.empty(0, np.int64), self._young_keys, self._young_at
+        self._keys, self._at = inserted(self._keys, self._at, young, at)
+        self._young_at = np.empty(0, np.int64)
+        if self._recent:
+            self._settle()
+            self._settle_all()
+
+    def select(self, instruments: Ints, start: int, end: int, newest: int | None = None) -> Rows:
+        """A copy of the rows of these instruments whose atom begins in [start, end) seconds; of each instrument and
+        level the newest."""
+        return self.rows[self.find(instruments, start, end, newest)[0]]
+
+    def find(self, instruments: Ints, start: int, end: int, newest: int | None = None) -> tuple[Ints, Ints]:
+        """Of the atoms that `select` copies the row numbers, and for each which of `instruments` it belongs to."""
+        found, owner = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for places, low, high in self.locate(instruments, start, end):
+            low = low if newest is None else np.maximum(low, high - newest)
             counts = high - low
             if (total := int(counts.sum())) > 0:
                 offsets = np.repeat(low - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
-                found.append(self._at[offsets + np.arange(total)])
-        at = np.concatenate(found) if found else np.empty(0, np.int64)
-        return self.rows[at]
+                found.append(places[offsets + np.arange(total)])
+                owner.append(np.repeat(np.arange(len(counts)), counts))
+        return np.concatenate(found), np.concatenate(owner)
+
+    def locate(self, instruments: Ints, start: int, end: int) -> list[tuple[Ints, Ints, Ints]]:
+        """Where the atoms are that `select` copies, by level and part of the index: (row numbers, low, high), of each
+        instrument those from its low to its high - 1."""
+        self._settle()
+        start, end = max(start, _NEVER), min(end, -_NEVER - 1)
+        return [
+            (
+                places,
+                np.searchsorted(keys, pack(instruments, level, start)),
+                np.searchsorted(keys, pack(instruments, level, end)),
+            )
+            for keys, places in ((self._keys, self._at), (self._young_keys, self._young_at))
+            for level in range(len(LEVELS))
+            if len(keys) and (level == 0 or start < self.frontier[level - 1])
+        ]
 
     def of_instruments(self, instruments: Ints) -> Ints:
         """Row numbers of all atoms of these instruments."""
-        self._settle()
-        return self._at[np.isin(self._keys >> _INSTRUMENT_SHIFT, instruments)]
+        self._settle_all()
+        return self._at[np.isin(self._keys >> INSTRUMENT_SHIFT, instruments)]
 
     def replace(self, at: Ints, rows: Rows) -> None:
         """Put rows in place of those at `at`."""
@@ -163,11 +184,13 @@ class AtomTable:
         self.rows[at] = rows
 
     def _will_write(self, at: Ints) -> None:
-        pages = np.flatnonzero(np.bincount(at // PAGE))
+        pages = at // PAGE
         self._dirty[pages] = True
-        for page in pages[self._frozen[pages]].tolist():
-            self.saved[page] = self._page(page)
-            self._frozen[page] = False
+        frozen = self._frozen[pages]
+        if frozen.any():
+            for page in np.unique(pages[frozen]).tolist():
+                self.saved[page] = self._page(page)
+                self._frozen[page] = False
 
     def _page(self, page: int) -> bytes:
         return self.rows[page * PAGE : min((page + 1) * PAGE, self._frozen_rows)].tobytes()
@@ -195,14 +218,10 @@ class AtomTable:
 
     def remove(self, at: Ints) -> Rows:
         """Take rows out of the table; returns what they held."""
-        self._settle()
-        taken = self.rows[at]
-        self._will_write(at)
+        self._settle_all()
         keep = ~np.isin(self._at, at)
         self._keys, self._at = self._keys[keep], self._at[keep]
-        self.rows[at, INSTRUMENT] = -1
-        self._free += at.tolist()
-        return taken
+        return self._freed(at)
 
     def fold(self, newest: int) -> None:
         """Fold the oldest atoms until there are at most `cap`. `newest` is the second of the watermark.
@@ -210,41 +229,57 @@ class AtomTable:
         Seconds are kept for an hour and minutes for a day as long as that is possible at all; never folded is the
         newest unit of the coarser level. When even days are too many (more instruments than the cap), they stay.
         """
-        self._settle()
+        self.finish_fold()
+        if len(self) <= self.cap:
+            return
+        self._settle_all()
         for level, keep in ((0, 3600), (1, 86400), (0, 60), (1, 3600), (2, 86400)):
-            excess = len(self) - self.cap
+            excess, coarse = len(self) - self.cap, LEVELS[level + 1]
             if excess <= 0:
                 return
-            self._fold_level(level, (newest - keep) // LEVELS[level + 1] * LEVELS[level + 1], excess)
+            found = frontier_of(self._keys, level, coarse, (newest - keep) // coarse * coarse, excess)
+            if found is None:
+                continue
+            for finer in range(level + 1):
+                self.frontier[finer] = max(self.frontier[finer], found[0])
+            self._unfolded = level
+            if found[1] >= excess:
+                return
+            self.finish_fold()
 
-    def _fold_level(self, level: int, limit: int, excess: int) -> None:
-        """Fold atoms of one level that begin before `limit`, the oldest coarse units first, as few as free `excess`."""
-        coarse = LEVELS[level + 1]
-        held = (self._keys >> _LEVEL_SHIFT) & 3
-        start = (self._keys & ((1 << _LEVEL_SHIFT) - 1)) - _EPOCH_OFFSET
-        candidate = np.flatnonzero((held == level) & (start < limit))
-        if len(candidate) == 0:
+    def finish_fold(self) -> None:
+        """Fold all that lies behind the frontiers."""
+        while self._unfolded >= 0:
+            self.fold_some()
+
+    def fold_some(self) -> None:
+        """Fold a piece of what lies behind the frontiers and is still held finer: it makes no difference to readers,
+        who sum up both, and to the next `fold`, which first does all that is left."""
+        if self._unfolded < 0:
             return
-        instrument = self._keys[candidate] >> _INSTRUMENT_SHIFT
-        unit = start[candidate] // coarse
-        order = np.lexsort((instrument, unit))
-        unit, instrument = unit[order], instrument[order]
-        later_of_group = np.zeros(len(unit), np.int64)  # each of these is freed by folding its unit
-        later_of_group[1:] = (unit[1:] == unit[:-1]) & (instrument[1:] == instrument[:-1])
-        units, first = np.unique(unit, return_index=True)
-        freed = np.cumsum(np.add.reduceat(later_of_group, first))
-        last = min(int(np.searchsorted(freed, excess)), len(units) - 1)
-        self._raise_frontier(level, int(units[last] + 1) * coarse)
+        self._settle_all()
+        places = [
+            np.flatnonzero(starts_of(self._keys, level) < self.frontier[level]) for level in range(self._unfolded + 1)
+        ]
+        place = np.concatenate(places)
+        if len(place) <= _STEP:
+            self._unfolded = -1
+        at = self._at[place[:_STEP]]
+        keep = np.ones(len(self._keys), np.bool_)
+        keep[place[:_STEP]] = False
+        self._keys, self._at = self._keys[keep], self._at[keep]
+        self.merge(self._freed(at))
+        if self._unfolded < 0:
+            self._free.sort(reverse=True)  # rows that are used together stay together
 
-    def _raise_frontier(self, level: int, frontier: int) -> None:
-        """Nothing finer than `level + 1` is held before `frontier` from now on."""
-        for finer in range(level + 1):
-            self.frontier[finer] = max(self.frontier[finer], frontier)
-        held = (self._keys >> _LEVEL_SHIFT) & 3
-        start = (self._keys & ((1 << _LEVEL_SHIFT) - 1)) - _EPOCH_OFFSET
-        at = self._at[(held <= level) & (start < frontier)]
-        for begin in range(0, len(at), _STEP):  # in steps, because the rows are copied
-            self.merge(self.remove(at[begin : begin + _STEP]))
+    def _freed(self, at: Ints) -> Rows:
+        """What these rows held, which are free from now on."""
+        taken = self.rows[at]
+        self._will_write(at)
+        self.rows[at, INSTRUMENT] = -1
+        self.rows[at, REVISION] = 0  # empty, see merging.py
+        self._free += at.tolist()
+        return taken
 
     def load(self, rows: Rows, frontier: list[int]) -> None:
         """Restore from a snapshot: `rows` as they stood, free ones marked by instrument -1."""
@@ -258,5 +293,8 @@ class AtomTable:
         order = np.argsort(keys)
         self._keys, self._at = keys[order], at[order]
         self._recent.clear()
+        self._young_keys = self._young_at = np.empty(0, np.int64)
         self._free = np.flatnonzero(rows[:, INSTRUMENT] < 0).tolist()
+        self.rows[self._free, REVISION] = 0
+        self._unfolded = len(LEVELS) - 2
         self._dirty[:] = False

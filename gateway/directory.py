@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -22,21 +24,31 @@ class Directory:
         self.money_of: Ints = np.empty(0, np.int64)
         self.names: list[str] = []  # of symbols, ascending
         self.rank: Ints = np.empty(0, np.int64)  # place in `names` by code
+        self._order: Ints = np.empty(0, np.int64)  # codes by place in `names`
         self._codes: dict[str, int] = {}
         self._monies: dict[tuple[str, int, int], int] = {}
 
-    def follow(self) -> None:
-        """Take up the instruments that are new."""
-        new = self._instruments[len(self.symbol_of) :]
+    def follow(self, most: int | None = None) -> bool:
+        """Take up the instruments that are new, at most so many; whether there are more."""
+        known = len(self.symbol_of)
+        new = self._instruments[known : None if most is None else known + most]
         if not new:
-            return
+            return False
+        before = len(self.symbols)
         self.symbol_of = np.concatenate((self.symbol_of, [self._symbol(instrument.symbol) for instrument in new]))
         self.money_of = np.concatenate((self.money_of, [self._money(instrument) for instrument in new]))
-        if len(self.names) < len(self.symbols):
-            order = sorted(range(len(self.symbols)), key=self.symbols.__getitem__)
-            self.names = [self.symbols[code] for code in order]
-            self.rank = np.empty(len(order), np.int64)
-            self.rank[order] = np.arange(len(order))
+        if len(self.symbols) > before:
+            self._rank(before)
+        return len(self.symbol_of) < len(self._instruments)
+
+    def _rank(self, known: int) -> None:
+        """Put the symbols from this code on among the others, whose order stays."""
+        codes = sorted(range(known, len(self.symbols)), key=self.symbols.__getitem__)
+        names = [self.symbols[code] for code in codes]
+        self._order = np.insert(self._order, [bisect_left(self.names, name) for name in names], codes)
+        self.names = sorted(self.names + names)  # quick: two runs that are in order already
+        self.rank = np.empty(len(self._order), np.int64)
+        self.rank[self._order] = np.arange(len(self._order))
 
     def _symbol(self, name: str) -> int:
         if (code := self._codes.get(name)) is None:

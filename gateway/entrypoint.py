@@ -12,6 +12,8 @@ import signal
 import socket
 import time
 from dataclasses import asdict
+from functools import partial
+from typing import cast
 
 import structlog
 import uvicorn
@@ -20,13 +22,17 @@ import uvloop
 from gateway.aggregator import Aggregator
 from gateway.app import Bounds, Clocks, Gateway
 from gateway.environment import GatewaySettings
+from gateway.feed import MAX_BYTES, Feed
 from gateway.guard import Guard
 from gateway.ingest import Ingest
-from gateway.intake import Intake
-from gateway.keys import KeyIndex, RequestIndex
+from gateway.intake import MAX_TRADES, Intake
+from gateway.keys import KeyIndex, RequestIndex, compiled_slots
+from gateway.lane import Lane, LaneProtocol
 from gateway.latency import Latency
+from gateway.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.metrics import new_registry
 from gateway.routes import new_app
+from gateway.slots import MakeSlots, Slots
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.stream import Stream
 from gateway.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
@@ -68,38 +74,66 @@ async def run(settings: GatewaySettings) -> None:
         JournalWriter(journal) as writer,
         Embedded(writer, results=results, version=VERSION, limits=limits) as backbone,
     ):
-        gateway = new_gateway(settings, backbone, state, journal.journal_id.hex())
+        slots = await asyncio.to_thread(new_slots, settings.compiled)
+        state.atoms.merging = await asyncio.to_thread(new_merging, settings.compiled)
+        gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots)
         stream = Stream(gateway)
-        app = new_app(gateway, stream, new_registry(gateway, stream, settings.metric_symbols))
+        registry = new_registry(gateway, stream, settings.metric_symbols)
         guard = Guard(settings.host, (settings.port, settings.ui_port))
         async with AsyncTaskManager(grace=SETTLE_SECONDS) as tasks:
             await gateway.start(tasks)
-            decoder = await asyncio.to_thread(new_decoder)
-            server = _Server(Ingest(gateway, guard, app, decoder), listening)
+            decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
+            feed = Feed(gateway, decoder)
+            app = new_app(gateway, stream, feed, registry)
+            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder), listening)
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)
             await stop.wait()
             gateway.draining = True
             await gateway.intake.drain()
+            await feed.finish()
             await gateway.applied(backbone.status().durable_seq, SETTLE_SECONDS)
         await gateway.finish()
 
 
-def new_decoder() -> Decoder:
-    """The quickest that this machine has. The first start compiles it, for many seconds; later ones take about one."""
+def new_decoder(compiled: bool, secret: bytes) -> Decoder:
+    """The quickest that this machine has, if `compiled` ones are wanted. The first start compiles it, for many seconds;
+    later ones take about one. `secret` is that of the digests in the journal."""
     began = time.monotonic()
+    compiled = compiled and available()
     try:
-        decoder = Decoder(compiled=available())
+        decoder = Decoder(compiled=compiled, secret=secret)
     except Exception as error:  # an optional library or its cache is broken: slower is better than down
         logger.warning("the compiled decoder cannot be used, decoding is slower", error=repr(error))
-        return Decoder(compiled=False)
-    logger.info("decoder", compiled=available(), seconds=round(time.monotonic() - began, 3))
+        return Decoder(compiled=False, secret=secret)
+    logger.info("decoder", compiled=compiled, seconds=round(time.monotonic() - began, 3))
     return decoder
 
 
-def new_gateway(settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str) -> Gateway:
+def new_slots(compiled: bool) -> MakeSlots:
+    """The quickest table of keys that this machine has, as `new_decoder`."""
+    try:
+        return compiled_slots() if compiled and available() else Slots
+    except Exception as error:
+        logger.warning("the compiled table of keys cannot be used, finding duplicates is slower", error=repr(error))
+        return Slots
+
+
+def new_merging(compiled: bool) -> Merging:
+    """The quickest way of merging that this machine has, as `new_decoder`."""
+    try:
+        return CompiledMerging() if compiled and available() else NumpyMerging()
+    except Exception as error:
+        logger.warning("compiled merging cannot be used, merging is slower", error=repr(error))
+        return NumpyMerging()
+
+
+def new_gateway(
+    settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str, slots: MakeSlots
+) -> Gateway:
     """The business logic with its parts."""
-    keys, requests = KeyIndex(settings.dedupe_trades), RequestIndex(settings.dedupe_trades)
+    keys = KeyIndex(settings.dedupe_trades, pending=settings.intake_trades + MAX_TRADES, slots=slots)
+    requests = RequestIndex(settings.dedupe_trades)
     latency, snapshot = Latency(), Snapshot(settings.data / "snapshot.db", journal_id)
     return Gateway(
         backbone=backbone,
@@ -135,17 +169,17 @@ def _listen(settings: GatewaySettings) -> socket.socket:
 class _Server(uvicorn.Server):
     """uvicorn as a task: signals are the entrypoint's, readiness is when the port answers."""
 
-    def __init__(self, app: Ingest, listening: socket.socket) -> None:
+    def __init__(self, app: Ingest, lane: Lane, listening: socket.socket) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
                 loop="none",
-                http="httptools",
+                http=cast("type[asyncio.Protocol]", partial(LaneProtocol, lane)),
                 ws=StreamProtocol,
                 ws_ping_interval=PING_SECONDS,
                 ws_ping_timeout=PONG_SECONDS,
                 ws_per_message_deflate=False,
-                ws_max_size=1 << 20,
+                ws_max_size=MAX_BYTES,
                 proxy_headers=False,
                 lifespan="off",
                 access_log=False,

@@ -27,6 +27,11 @@ class GatewaySettings(Listening, Storage, Page):
         "The symbols that are labels in the Prometheus metrics, comma separated; not given: the first 100 seen",
         "symbols separated by commas",
     )
+    compiled: bool = setting(
+        True,
+        "Use the functions that numba compiles, where it is installed; false: msgspec and NumPy only, slower",
+        "true or false",
+    )
     atoms: int = setting(
         500_000,
         "One-second buckets to hold; the oldest fold into minutes, then hours, when there are more",

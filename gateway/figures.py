@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import numpy as np
-
 from gateway.aggregator import Aggregator
-from gateway.atoms import Ints
-from gateway.selection import Part, Place, Selection, between, everything
-from gateway.windows import SECOND_NS, Window, event_clock, instant_of, interval_of, resolution, window_of
+from gateway.merging import Ints
+from gateway.selection import Part, Place, Selection, between
+from gateway.series import series
+from gateway.whole import Asked, Whole, read
+from gateway.whole import Filter as Filter
+from gateway.whole import select as select
+from gateway.windows import SECOND_NS, Window, event_clock, interval_of, resolution
 from telemetry.decimals import format_decimal
 from telemetry.errors import InvalidInput
 from telemetry.statistics import add_decimals, notional_of, present
@@ -20,15 +22,6 @@ from telemetry.times import format_time
 
 CANDLES = 500
 FIRST, LAST = -(1 << 34), 1 << 34  # seconds: further than 64 bits of nanoseconds reach
-
-
-@dataclass(frozen=True)
-class Filter:
-    """Which instruments: an empty tuple is no filter."""
-
-    symbols: Sequence[str] = ()
-    venues: Sequence[str] = ()
-    kinds: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -60,55 +53,44 @@ class Page:
 _CURSOR = re.compile(r"(trades|symbol):([0-9]{1,18}):(.+)", re.DOTALL).fullmatch
 
 
-def select(state: Aggregator, wanted: Filter) -> Ints:
-    """The ids of the instruments that pass a filter."""
-    if wanted.symbols:
-        ids: Iterable[int] = sorted({number for name in wanted.symbols for number in state.by_symbol.get(name, ())})
-    else:
-        ids = range(len(state.instruments))
-    if wanted.venues or wanted.kinds:
-        ids = [
-            number
-            for number in ids
-            if (not wanted.venues or state.instruments[number].venue in wanted.venues)
-            and (not wanted.kinds or state.instruments[number].kind in wanted.kinds)
-        ]
-    return np.fromiter(ids, np.int64)
-
-
 def stats(
     state: Aggregator, *, window: str, wanted: Filter, page: Page, now_ns: int, at: str | None = None
 ) -> dict[str, Any]:
     """The answer of `GET /v1/stats` but for its freshness fields."""
-    return prepare(state, window=window, wanted=wanted, page=page, now_ns=now_ns, at=at)()
+    answer = prepare(state, Asked(window, now_ns, wanted, at), page)
+    return answer.head | {"symbols": dict(answer.rows()), "order": answer.order, "next": answer.following}
 
 
-def prepare(
-    state: Aggregator, *, window: str, wanted: Filter, page: Page, now_ns: int, at: str | None = None
-) -> Callable[[], dict[str, Any]]:
-    """What to call for the answer of `GET /v1/stats`: any time later, in any thread, it is as of now."""
+@dataclass(frozen=True)
+class Answer:
+    """An answer of `GET /v1/stats`, as of one instant; its rows are made when they are asked for, any time later."""
+
+    head: dict[str, Any]
+    order: list[str]
+    following: str | None
+    selection: Selection
+    seconds: float | None
+
+    def rows(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Each symbol's row."""
+        for name in self.order:
+            yield name, present(self.selection.parts(name), self.seconds)
+
+
+def prepare(state: Aggregator, asked: Asked, page: Page, *, warmed: bool = False) -> Answer:
+    """All but the rows. Raises InvalidInput."""
     page.check()
     after = page.after()
-    span = window_of(window, instant_of(at, state.watermark, now_ns), state.atoms)
-    found = selection(state, select(state, wanted), span)
-    order, counts = found.order(page.sort, after)
+    found, span = read(state, asked, warmed=warmed)
+    order, counts = found.order(page.sort, after, page.limit + 1)
     following = f"{page.sort}:{counts[page.limit - 1]}:{order[page.limit - 1]}" if len(order) > page.limit else None
     order = order[: page.limit]
-    head = bounds_of(window, span) | {"totals": totals(list(found.sums()))}
+    head = bounds_of(asked.window, span) | {"totals": totals(list(found.sums()))}
     seconds = None if span is None else float(span.end - span.start)
-    return lambda: (
-        head
-        | {
-            "symbols": {name: present(found.parts(name), seconds) for name in order},
-            "order": order,
-            "next": following,
-        }
-    )
-
-
-def selection(state: Aggregator, ids: Ints, span: Window | None) -> Selection:
-    """What these instruments traded in a window, None for ever."""
-    return everything(state, ids) if span is None else between(state, ids, span.start, span.end)
+    shown = found.of(order) if isinstance(found, Whole) else found
+    if asked.at not in (None, "watermark"):
+        state.windows.close(asked.key)
+    return Answer(head, order, following, shown, seconds)
 
 
 def bounds_of(window: str, span: Window | None) -> dict[str, Any]:
@@ -137,16 +119,18 @@ def totals(parts: Sequence[Part]) -> dict[str, Any]:
     return row
 
 
-def row_of(
-    state: Aggregator, symbol: str, *, window: str, wanted: Filter, now_ns: int, at: str | None = None
-) -> dict[str, Any]:
-    """The answer of `GET /v1/stats/{symbol}` but for its freshness fields; 404 when the symbol was never seen."""
+def asked_of(state: Aggregator, symbol: str, asked: Asked) -> Asked:
+    """What is asked for, of one symbol only; 404 when it was never seen."""
     if symbol not in state.by_symbol:
         raise unknown_symbol(symbol)
-    only = Filter((symbol,), wanted.venues, wanted.kinds)
-    answer = stats(state, window=window, wanted=only, page=Page(), now_ns=now_ns, at=at)
-    row = answer["symbols"].get(symbol) or empty_row(window)
-    bounds = {name: answer[name] for name in ("window", "window_start", "window_end")}
+    return replace(asked, wanted=replace(asked.wanted, symbols=(symbol,)))
+
+
+def row_of(state: Aggregator, symbol: str, asked: Asked, *, warmed: bool = False) -> dict[str, Any]:
+    """The answer of `GET /v1/stats/{symbol}` but for its freshness fields; 404 when the symbol was never seen."""
+    found = prepare(state, asked_of(state, symbol, asked), Page(), warmed=warmed)
+    row = dict(found.rows()).get(symbol) or empty_row(asked.window)
+    bounds = {name: found.head[name] for name in ("window", "window_start", "window_end")}
     return {"symbol": symbol} | bounds | row
 
 
@@ -184,6 +168,14 @@ def candles(
     state: Aggregator, symbol: str, *, interval: str, span: Span, wanted: Filter, now_ns: int
 ) -> dict[str, Any]:
     """The answer of `GET /v1/candles/{symbol}` but for its freshness fields."""
+    head, rows = prepare_candles(state, symbol, interval=interval, span=span, wanted=wanted, now_ns=now_ns)
+    return head | {"candles": list(rows)}
+
+
+def prepare_candles(
+    state: Aggregator, symbol: str, *, interval: str, span: Span, wanted: Filter, now_ns: int
+) -> tuple[dict[str, Any], Iterator[dict[str, Any]]]:
+    """An answer but for its candles, and these as of now, to be made any time later."""
     if symbol not in state.by_symbol:
         raise unknown_symbol(symbol)
     if not 1 <= span.limit <= 10_000:
@@ -193,20 +185,28 @@ def candles(
     seconds = interval_of(interval)
     ids = select(state, Filter((symbol,), wanted.venues, wanted.kinds))
     start, end = _bounds(state, ids, seconds, span)
-    slots = state.series(ids, start, end, seconds)
+    filled = span.fill is not None
+    slots = series(state, ids, start, end, seconds, newest=None if filled else span.limit + 1)
     clock = event_clock(state.watermark, now_ns) // SECOND_NS
     shown = sorted(slots)[-span.limit - 1 :]  # one more than the limit tells that there are older ones
-    if span.fill is not None:
+    if filled:
         shown = _filled(state, ids, slots, start, min(end, clock + 1), seconds, span.limit)
-    rows: list[dict[str, Any]] = []
-    for slot in shown[-span.limit :]:
-        if slot in slots:
-            row = _candle(slot, [(state.instruments[number], atom) for number, atom in sorted(slots[slot].items())])
-        else:
-            row = _gap(rows[-1] if rows else _candle(slot, _parts(state, ids, FIRST, slot)), slot)
-        rows.append(row | {"closed": slot + seconds <= clock})
-    following = rows[0]["start"] if len(shown) > span.limit else None
-    return {"symbol": symbol, "interval": interval, "candles": rows, "next": following}
+    following = format_time(shown[-span.limit] * SECOND_NS) if len(shown) > span.limit else None
+    shown = shown[-span.limit :]
+    earlier = _parts(state, ids, FIRST, shown[0]) if shown and shown[0] not in slots else []
+    first = _candle(shown[0], earlier) if earlier else {}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        row = first
+        for slot in shown:
+            if slot in slots:
+                parts = [(state.instruments[number], atom) for number, atom in sorted(slots[slot].items())]
+                row = _candle(slot, parts)
+            else:
+                row = _gap(row, slot)
+            yield row | {"closed": slot + seconds <= clock}
+
+    return {"symbol": symbol, "interval": interval, "next": following}, rows()
 
 
 def _filled(
@@ -222,8 +222,9 @@ def _filled(
 
 
 def _parts(state: Aggregator, ids: Ints, start: int, end: int) -> list[Part]:
-    """What the instruments traded in [start, end) seconds, with the instruments."""
-    return [(state.instruments[number], atom) for number, atom in state.window(ids, start, end).items()]
+    """What instruments of one symbol traded in [start, end) seconds, with the instruments."""
+    found = between(state, ids, start, end)
+    return found.parts(state.instruments[ids[0]].symbol) if len(ids) else []
 
 
 def _bounds(state: Aggregator, ids: Ints, seconds: int, span: Span) -> tuple[int, int]:
@@ -239,8 +240,8 @@ def _bounds(state: Aggregator, ids: Ints, seconds: int, span: Span) -> tuple[int
             for value in reversed(state.atoms.frontier)
             if value > start and resolution(state.atoms, value) <= seconds
         )
-        older = len(state.atoms.select(ids, start, frontier))
-        newer = len(state.atoms.select(ids, frontier, end))
+        older = len(state.atoms.find(ids, start, frontier)[0])
+        newer = len(state.atoms.find(ids, frontier, end)[0])
         if older and (span.start is not None or not newer):
             raise InvalidInput(
                 f"interval: trades of that time are held at {held} s, expected no finer, received {seconds} s"

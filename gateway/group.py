@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
-import numpy as np
-from numpy.typing import NDArray
-
+from gateway.keys import KeyIndex
 from gateway.multipliers import Multipliers
-from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, encode_record
-from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
+from telemetry.backbone.record import encode_record, request_entry
+from telemetry.columns import Columns, concatenate, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
 from telemetry.trade import Trade
 
@@ -51,18 +50,35 @@ class Entry:
 
 @dataclass
 class Group:
-    """Requests that share one commit. Small batches stay rows until the group closes, then all become columns."""
+    """Requests that share one commit. Small batches stay rows until the group closes, then all become columns.
 
+    Groups are committed one after another, and when one fails all behind it do: so the numbers of its trades are known
+    before, and its keys are those of the index from one number to another.
+    """
+
+    index: KeyIndex
+    first_seq: int
+    first_key: int
+    last_key: int  # behind it, as in a slice
     received_ns: list[tuple[int, int]] = field(default_factory=list)  # (monotonic ns of arrival, trades) per request
     parts: list[list[Trade] | Columns] = field(default_factory=list)
-    keys: dict[bytes, int] = field(default_factory=dict)  # digest of each new key -> fingerprint
-    key_rows: list[int] = field(default_factory=list)  # row of each of them, in the same order
     multipliers: Multipliers = field(default_factory=dict)  # that its trades brought
     entries: dict[bytes, Entry] = field(default_factory=dict)  # by digest of the Idempotency-Key
     receipts: list[Receipt] = field(default_factory=list)
     count: int = 0
     error: TryAgain | Stop | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
+    after: list[Callable[[], None]] = field(default_factory=list)  # what is to be called then
+
+    def end(self) -> None:
+        """The commit is on disk, or has failed: everybody who waits is told, each in a turn of its own, so that a
+        failure in one of them cannot keep the journal from going on."""
+        self.done.set()
+        if self.after:
+            loop = asyncio.get_running_loop()
+            for tell in self.after:
+                loop.call_soon(tell)
+            self.after.clear()
 
     def add(self, part: list[Trade] | Columns) -> None:
         """Take the trades of one more request; rows of neighbours become columns together."""
@@ -73,33 +89,25 @@ class Group:
             self.parts.append(part)
 
     def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
-        """The journal record of this group; called in the journal's writer thread."""
+        """The journal record of this group; called in the journal's writer thread. Raises Stop when the journal has
+        another number for its first trade: then its keys would be wrong."""
+        if first_seq != self.first_seq:
+            raise Stop(f"expected trade {self.first_seq} to be the journal's next one, received {first_seq}")
         columns = concatenate([part if isinstance(part, Columns) else from_trades(part) for part in self.parts])
-        columns = columns if self.count else empty()
+        has_keys = self.first_key < self.last_key
         return encode_record(
             first_seq=first_seq,
             synced_seq=synced_seq,
             count=self.count,
-            min_timestamp=int(columns.timestamp.min(initial=np.iinfo(np.int64).max)) if self.count else 0,
-            max_timestamp=int(columns.timestamp.max(initial=np.iinfo(np.int64).min)) if self.count else 0,
+            min_timestamp=int(columns.timestamp.min()) if self.count else 0,
+            max_timestamp=int(columns.timestamp.max()) if self.count else 0,
             frame=encode_frame(columns),
-            requests=self._request_entries().tobytes(),
-            keys=self.key_entries().tobytes(),
+            requests=b"".join([_packed(entry) for entry in self.entries.values()]),
+            keys=self.index.journaled(self.first_key, self.last_key, first_seq) if has_keys else b"",
         )
 
-    def key_entries(self) -> NDArray[np.void]:
-        """The new keys as journal entries."""
-        entries = np.zeros(len(self.keys), KEY_ENTRY)
-        entries["digest"] = np.frombuffer(b"".join(self.keys), "<u8").reshape(-1, 2)
-        entries["fingerprint"] = np.fromiter(self.keys.values(), np.uint64, len(self.keys))
-        entries["row"] = self.key_rows
-        return entries
 
-    def _request_entries(self) -> NDArray[np.void]:
-        entries = np.zeros(len(self.entries), REQUEST_ENTRY)
-        for row, entry in zip(entries, self.entries.values(), strict=True):
-            row["digest"] = np.frombuffer(entry.key.digest, "<u8")
-            row["fingerprint"] = np.frombuffer(entry.key.fingerprint, "<u8")
-            row["accepted"], row["duplicates"] = entry.receipt.accepted, entry.receipt.duplicates
-            row["first_row"], row["rows"] = entry.receipt.row, entry.receipt.accepted
-        return entries
+def _packed(entry: Entry) -> bytes:
+    key, receipt = entry.key, entry.receipt
+    counts = receipt.accepted, receipt.duplicates, receipt.row, receipt.accepted
+    return request_entry(key.digest, key.fingerprint, *counts)

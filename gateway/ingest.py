@@ -19,8 +19,8 @@ import numpy as np
 from gateway.app import Gateway
 from gateway.group import Receipt, RequestKey
 from gateway.guard import Guard
-from telemetry.decode import Batch, Decoder
-from telemetry.decode_reference import Media
+from gateway.latency import Latency
+from telemetry.decode import AnyMedia, Batch, Decoder
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
 from telemetry.times import ABSENT
 
@@ -33,11 +33,13 @@ PATH = "/v1/trades"
 MAX_BODY = 16 << 20
 DISCARD = 256 << 20  # a client that is still sending a refused body can read the refusal only after it was taken in
 BODY_SECONDS = 30.0
+encode = msgspec.json.encode
 THREAD_BYTES = 256 << 10  # larger bodies are decoded in a thread, so that nobody else waits for them
-MEDIA: dict[str, Media] = {
+MEDIA: dict[str, AnyMedia] = {
     "application/json": "json",
     "application/x-ndjson": "lines",
     "application/jsonl": "lines",
+    "application/vnd.apache.arrow.stream": "arrow",
 }
 
 
@@ -69,15 +71,18 @@ class Ingest:
     async def post_trades(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Take the trades of one request; answers when they are on disk."""
         try:
-            status, headers, answer = 202, [], await self._take(scope, receive)
-            if answer.pop("replayed"):
-                headers.append((b"idempotent-replayed", b"true"))
+            receipt, applied = await self._take(scope, receive)
         except TelemetryError as error:
             self._gateway.refuse(error.problem)
             status, headers, answer = problem(error)
-        await respond(send, status, headers, answer)
+            await respond(send, status, headers, encode(answer))
+            return
+        headers = [(b"content-type", b"application/json")]
+        if receipt.replay_of is not None:
+            headers.append((b"idempotent-replayed", b"true"))
+        await respond(send, 202, headers, accepted(receipt, applied=applied))
 
-    async def _take(self, scope: Scope, receive: Receive) -> dict[str, Any]:
+    async def _take(self, scope: Scope, receive: Receive) -> tuple[Receipt, bool]:
         clocks = self._gateway.clocks
         received_ns, received_at = clocks.monotonic_ns(), clocks.wall_ns()
         headers = dict(scope["headers"])
@@ -86,41 +91,45 @@ class Ingest:
         media = _media(headers)
         body = await _read(receive)
         key = _request_key(headers.get(b"idempotency-key"), body)
-        if len(body) > THREAD_BYTES:
+        if len(body) > THREAD_BYTES or media == "arrow":  # the first one loads pyarrow
             batch = await asyncio.to_thread(self._decode, body, media, received_at)
         else:
             batch = self._decode(body, media, received_at)
         receipt = self._gateway.intake.put(batch, received_ns=received_ns, key=key)
         receipt = await self._gateway.intake.committed(receipt)
-        self._measure(batch, received_at, received_ns)
-        return await self._answer(receipt, wait, seconds)
-
-    async def _answer(self, receipt: Receipt, wait: bool, seconds: float) -> dict[str, Any]:
+        measure_client(self._gateway.latency, batch, received_at, received_ns)
         last = receipt.last_seq or self._gateway.backbone.status().durable_seq
-        applied = self._gateway.state.applied >= last
-        if wait and not applied:
-            applied = await self._gateway.applied(last, seconds)
-        return {
+        if wait:
+            return receipt, await self._gateway.applied(last, seconds)
+        return receipt, self._gateway.state.applied >= last
+
+
+def accepted(receipt: Receipt, *, applied: bool) -> bytes:
+    """The answer to a request whose trades are on disk."""
+    return encode(
+        {
             "accepted": receipt.accepted,
             "duplicates": receipt.duplicates,
             "first_seq": receipt.first_seq,
             "last_seq": receipt.last_seq,
             "durable": receipt.durable,
             "applied": applied,
-            "replayed": receipt.replay_of is not None,
         }
+    )
 
-    def _measure(self, batch: Batch, received_at: int, now_ns: int) -> None:
-        stage = self._gateway.latency.stages["client"]
-        if batch.columns is not None:
-            sent = batch.columns.integers("sent_at")
-            if sent is not None:
-                values, counts = np.unique(sent[sent != ABSENT], return_counts=True)
-                for value, times in zip(values.tolist(), counts.tolist(), strict=True):
-                    stage.add(received_at - value, times, now_ns)
-        for trade in batch.trades or ():
-            if trade.sent_at != ABSENT:
-                stage.add(received_at - trade.sent_at, 1, now_ns)
+
+def measure_client(latency: Latency, batch: Batch, received_at: int, now_ns: int) -> None:
+    """The stage before the gateway: from the sender's clock to ours."""
+    stage = latency.stages["client"]
+    if batch.columns is not None:
+        sent = batch.columns.integers("sent_at")
+        if sent is not None:
+            values, counts = np.unique(sent[sent != ABSENT], return_counts=True)
+            for value, times in zip(values.tolist(), counts.tolist(), strict=True):
+                stage.add(received_at - value, times, now_ns)
+    for trade in batch.trades or ():
+        if trade.sent_at != ABSENT:
+            stage.add(received_at - trade.sent_at, 1, now_ns)
 
 
 def problem(error: TelemetryError) -> tuple[int, list[tuple[bytes, bytes]], dict[str, Any]]:
@@ -137,11 +146,8 @@ def problem(error: TelemetryError) -> tuple[int, list[tuple[bytes, bytes]], dict
     return error.status, headers, error.body()
 
 
-async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], answer: dict[str, Any]) -> None:
-    """One JSON answer."""
-    body = msgspec.json.encode(answer)
-    if not any(name == b"content-type" for name, _ in headers):
-        headers = [(b"content-type", b"application/json"), *headers]
+async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    """One answer."""
     headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
@@ -151,7 +157,8 @@ async def _refuse(scope: Scope, send: Send, error: InvalidInput) -> None:
     if scope["type"] == "websocket":
         await send({"type": "websocket.close", "code": 1008, "reason": error.detail[:120]})
     else:
-        await respond(send, *problem(error))
+        status, headers, answer = problem(error)
+        await respond(send, status, headers, encode(answer))
 
 
 async def _read(receive: Receive) -> bytes:
@@ -179,7 +186,7 @@ async def _read(receive: Receive) -> bytes:
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
 
-def _media(headers: dict[bytes, bytes]) -> Media:
+def _media(headers: dict[bytes, bytes]) -> AnyMedia:
     given = headers.get(b"content-type", b"").decode("latin-1")
     name, _, parameters = given.partition(";")
     media = MEDIA.get(name.strip().lower())

@@ -13,17 +13,18 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
 from dataclasses import replace
+from itertools import compress
 from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.group import Entry, Group, Receipt, RequestKey
-from gateway.keys import FEW, KeyIndex, RequestAnswer, RequestIndex
+from gateway.keys import KeyIndex, RequestAnswer, RequestIndex
 from gateway.latency import Latency
 from gateway.multipliers import Multipliers, new_multipliers
+from gateway.slots import Claimed
 from telemetry.backbone import Backbone, Committed
 from telemetry.columns import Columns
 from telemetry.decode import Batch
@@ -44,7 +45,7 @@ class Intake:
         self.limit = limit
         self.last_seq = 0  # of the last commit
         self.waiting = 0  # trades that no commit holds yet
-        self.multipliers: Multipliers = {}  # of durable trades
+        self.multipliers: Multipliers = {}  # of trades that are durable or wait
         self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
         self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
         self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
@@ -63,21 +64,46 @@ class Intake:
     def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
         """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
         self.check()
-        known_multipliers = (self.multipliers, *(group.multipliers for group in self._groups))
-        multipliers = new_multipliers(batch, known_multipliers)  # first: 422 is judged before 409
+        multipliers = new_multipliers(batch, self.multipliers)  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
             return known
-        fresh, holder = self._fresh(batch)
-        accepted = batch.count if fresh is None else int(fresh.sum())
-        group = self._open(accepted) if accepted or key is not None else None
-        receipt = Receipt(group or holder, accepted, batch.count - accepted, durable=self._durable)
-        if group is None:
-            return receipt
-        receipt.row = group.count
-        self._add_keys(group, batch, fresh)
+        first_key = self._keys.count
+        claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1)
+        if claimed.conflicts:
+            raise _conflict(batch, claimed.conflicts)
+        return self._join(batch, claimed, first_key, multipliers, received_ns, key)
+
+    def put_new(self, batch: Batch, *, received_ns: int) -> Receipt | None:
+        """As `put`, for the trades of several requests; None, and nothing kept, when one of them is a duplicate or a
+        conflict."""
+        self.check()
+        multipliers = new_multipliers(batch, self.multipliers)
+        first_key = self._keys.count
+        claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1, only_new=True)
+        if claimed.fresh is not None:
+            return None
+        return self._join(batch, claimed, first_key, multipliers, received_ns, None)
+
+    def _join(
+        self,
+        batch: Batch,
+        claimed: Claimed,
+        first_key: int,
+        multipliers: Multipliers,
+        received_ns: int,
+        key: RequestKey | None,
+    ) -> Receipt:
+        fresh = claimed.fresh
+        accepted = batch.count if fresh is None else int(np.count_nonzero(fresh))
+        if not accepted and key is None:
+            return Receipt(self._holder(claimed.held_seq), 0, batch.count, durable=self._durable)
+        group = self._open(accepted, first_key)
+        receipt = Receipt(group, accepted, batch.count - accepted, row=group.count, durable=self._durable)
+        group.last_key += claimed.added
         if accepted:
             group.add(_kept(batch, fresh))
             group.multipliers |= multipliers
+            self.multipliers |= multipliers
         group.count += accepted
         group.receipts.append(receipt)
         group.received_ns.append((received_ns, accepted))
@@ -89,8 +115,13 @@ class Intake:
 
     async def committed(self, receipt: Receipt) -> Receipt:
         """Wait for the commit that a receipt depends on; raises what it failed with."""
+        if receipt.group is not None:
+            await receipt.group.done.wait()
+        return self.result(receipt)
+
+    def result(self, receipt: Receipt) -> Receipt:
+        """The receipt after its group has ended; raises what the commit failed with."""
         if (group := receipt.group) is not None:
-            await group.done.wait()
             if group.error is not None:
                 raise group.error
             receipt.durable = self._durable
@@ -138,20 +169,15 @@ class Intake:
         self._groups.popleft()
         self.waiting -= group.count
         self.last_seq = committed.last_seq
-        entries = group.key_entries()
-        if len(entries):
-            seqs = entries["row"].astype(np.int64) + committed.first_seq
-            self._keys.insert(entries["digest"], entries["fingerprint"], seqs)
-        self._keys.advance(committed.last_seq)
+        self._keys.settle(group.last_key, committed.last_seq)
         self._requests.advance(committed.last_seq)
         self._durable = committed.durable
         for receipt in group.receipts:
             receipt.first_seq = committed.first_seq + receipt.row if receipt.accepted else None
         for entry in group.entries.values():
             self._remember(entry, committed)
-        self.multipliers |= group.multipliers
         self._latency.committed(committed.last_seq, group.received_ns, committed.at_ns)
-        group.done.set()
+        group.end()
 
     def _remember(self, entry: Entry, committed: Committed) -> None:
         receipt, fingerprint = entry.receipt, _pair(entry.key.fingerprint)
@@ -160,17 +186,27 @@ class Intake:
 
     def _fail(self, error: TryAgain | Stop) -> None:
         self._failure = error if isinstance(error, Stop) else None
+        if self._failure is None:  # else nobody can ask any more, and the writer may still be reading them
+            self._keys.release()
         while self._groups:
             group = self._groups.popleft()
             self.waiting -= group.count
+            for of in group.multipliers:
+                del self.multipliers[of]
             group.error = error
-            group.done.set()
+            group.end()
 
-    def _open(self, trades: int) -> Group:
+    def _open(self, trades: int, first_key: int) -> Group:
+        """The group that takes so many trades, whose keys begin at `first_key`."""
         first_open = 1 if self._committing else 0
         if len(self._groups) <= first_open or self._groups[-1].count + trades > MAX_TRADES:
-            self._groups.append(Group())
+            self._groups.append(Group(self._keys, self.last_seq + self.waiting + 1, first_key, first_key))
         return self._groups[-1]
+
+    def _holder(self, seq: int) -> Group | None:
+        """The group of a trade that waits for its commit; None when it is committed."""
+        of = (group for group in reversed(self._groups) if group.first_seq <= seq)
+        return next(of, None) if seq > self.last_seq else None
 
     # --- what is known ---------------------------------------------------------------------------------------------
 
@@ -185,75 +221,12 @@ class Intake:
         answer = Receipt(None, known.accepted, known.duplicates, first_seq=known.first_seq or None)
         return replace(answer, durable=self._durable, replay_of=answer)
 
-    def _fresh(self, batch: Batch) -> tuple[NDArray[np.bool_] | None, Group | None]:
-        """(which trades are new, None for all; the last group that holds the first copy of a duplicate)."""
-        given = np.flatnonzero(batch.keys.given)
-        if len(given) == 0:
-            return None, None
-        pairs = batch.keys.digests if len(given) == batch.count else batch.keys.digests[given]
-        prints = batch.keys.fingerprints[given].tolist()
-        duplicates: list[int] = []
-        own: dict[bytes, int] = {}
-        holder: Group | None = None
-        errors = []
-        durable = self._durable_prints(pairs)
-        for row, digest, fingerprint, known in zip(given.tolist(), _digests(pairs), prints, durable, strict=True):
-            first = own.get(digest) if known is None else known
-            if first is None:
-                first, held_by = self._pending(digest)
-                holder = held_by or holder
-            if first is None:
-                own[digest] = fingerprint
-                continue
-            duplicates.append(row)
-            if first != fingerprint:
-                errors.append(row)
-        if errors:
-            raise _conflict(batch, errors)
-        if not duplicates:
-            return None, holder
-        fresh = np.ones(batch.count, np.bool_)
-        fresh[duplicates] = False
-        return fresh, holder
-
-    def _durable_prints(self, pairs: NDArray[np.uint64]) -> list[int | None]:
-        """The fingerprints of keys that are committed, None for the others."""
-        if len(pairs) <= FEW:
-            found = [self._keys.lookup_one(low, high) for low, high in pairs.tolist()]
-            return [None if known is None else known[0] for known in found]
-        mask, prints, _ = self._keys.lookup(pairs)
-        return [known if there else None for there, known in zip(mask.tolist(), prints.tolist(), strict=True)]
-
-    def _pending(self, digest: bytes) -> tuple[int | None, Group | None]:
-        for group in reversed(self._groups):
-            if (fingerprint := group.keys.get(digest)) is not None:
-                return fingerprint, group
-        return None, None
-
-    def _add_keys(self, group: Group, batch: Batch, fresh: NDArray[np.bool_] | None) -> None:
-        kept = batch.keys.given if fresh is None else batch.keys.given & fresh
-        if batch.count == 1:
-            rows = [0] if kept[0] else []
-        else:
-            rows = (np.cumsum(fresh)[kept] - 1).tolist() if fresh is not None else np.flatnonzero(kept).tolist()
-        if rows:
-            prints = batch.keys.fingerprints[kept].tolist()
-            group.keys.update(zip(_digests(batch.keys.digests[kept]), prints, strict=True))
-            group.key_rows += [row + group.count for row in rows]
-
-
-def _digests(pairs: NDArray[np.uint64]) -> list[bytes]:
-    raw = np.ascontiguousarray(pairs).tobytes()
-    return [raw[start : start + 16] for start in range(0, len(raw), 16)]
-
 
 def _kept(batch: Batch, fresh: NDArray[np.bool_] | None) -> list[Trade] | Columns:
-    whole: Sequence[Trade] | Columns = batch.columns if batch.columns is not None else batch.trades or []
-    if fresh is None:
-        return whole if isinstance(whole, Columns) else list(whole)
-    # Duplicates are the exception: rows are good enough to leave them out.
-    trades = whole.trades() if isinstance(whole, Columns) else whole
-    return [trade for trade, keep in zip(trades, fresh.tolist(), strict=True) if keep]
+    if batch.columns is not None:
+        return batch.columns if fresh is None else batch.columns.only(fresh)
+    trades = batch.trades or []
+    return list(trades) if fresh is None else list(compress(trades, fresh.tolist()))
 
 
 def _trade_id(batch: Batch, row: int) -> str:

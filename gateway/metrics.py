@@ -6,11 +6,13 @@ appear after a restart only when everything durable at the start is applied agai
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from importlib.metadata import version
-from itertools import islice
+from itertools import chain, islice
+from typing import NamedTuple
 
-import numpy as np
 from prometheus_client import (
     CollectorRegistry,
     GCCollector,
@@ -24,14 +26,18 @@ from prometheus_client.registry import Collector
 
 from gateway.aggregator import Aggregator
 from gateway.app import Gateway
-from gateway.atoms import Ints
 from gateway.latency import BOUNDS
-from gateway.selection import Part, between, everything
+from gateway.selection import Part, between
 from gateway.stream import Stream
+from gateway.whole import Asked, Filter, Whole, read, select, warm
 from gateway.windows import event_clock, window_of
 from telemetry.statistics import SIDES, VERSION, add_decimals, notional_of, present
 
 Registry = CollectorRegistry
+Decimal = tuple[int, int]  # mantissa, scale
+Terms = tuple[tuple[int, int, int], int]  # mantissas by side, scale
+Amounts = list["Amount"]  # by side
+PIECE_SECONDS = 0.003  # of writing a page before others have their turn
 OTHER = "__other__"
 LABELLED = 100
 _GAUGES = {
@@ -54,9 +60,28 @@ def new_registry(gateway: Gateway, stream: Stream, symbols: Sequence[str]) -> Co
     return registry
 
 
-def exposition(registry: CollectorRegistry) -> tuple[bytes, str]:
-    """(the page, its content type)."""
-    return generate_latest(registry), CONTENT_TYPE_LATEST
+async def exposition(registry: CollectorRegistry, state: Aggregator) -> tuple[bytes, str]:
+    """(the page, its content type). It is written family by family: others have their turn in between."""
+    for _ in warm(state, Asked("all", 0)):
+        await asyncio.sleep(0)
+    pages, began = [], time.monotonic()
+    for family in registry.collect():
+        pages.append(generate_latest(_Family(family)))
+        if time.monotonic() - began > PIECE_SECONDS:
+            await asyncio.sleep(0)
+            began = time.monotonic()
+    return b"".join(pages), CONTENT_TYPE_LATEST
+
+
+class _Family(Collector):
+    """One family, already collected."""
+
+    def __init__(self, family: Metric) -> None:
+        self._family = family
+
+    def collect(self) -> Iterable[Metric]:
+        """That family."""
+        yield self._family
 
 
 class GatewayCollector(Collector):
@@ -66,14 +91,16 @@ class GatewayCollector(Collector):
         self._gateway, self._stream, self._symbols = gateway, stream, tuple(symbols)
 
     def collect(self) -> Iterable[Metric]:
-        """All families as they are now."""
-        yield from self._pipeline()
+        """All families as they are now; those of trades are as of the instant when the first is asked for."""
+        trades = self._trades() if self._gateway.caught_up else ()
+        quarantined = len(self._gateway.state.quarantined)
+        yield from list(self._pipeline())
         yield from self._reasons()
         yield self._latency()
+        yield from trades
         if self._gateway.caught_up:
-            yield from self._trades()
             text = "Trades left out because they kill workers"
-            yield CounterMetricFamily("telemetry_quarantined", text, value=len(self._gateway.state.quarantined))
+            yield CounterMetricFamily("telemetry_quarantined", text, value=quarantined)
 
     def _pipeline(self) -> Iterator[Metric]:
         state, status = self._gateway.state, self._gateway.backbone.status()
@@ -118,59 +145,99 @@ class GatewayCollector(Collector):
         return family
 
     def _trades(self) -> Iterator[Metric]:
-        state = self._gateway.state
+        """Read now; what is made of it, when it is asked for."""
+        state, now_ns = self._gateway.state, self._gateway.clocks.wall_ns()
         symbols = self._symbols or islice(state.by_symbol, LABELLED)
-        labels = {name: state.by_symbol[name] for name in symbols if name in state.by_symbol and name != OTHER}
-        yield from self._counters(labels)
-        minute = window_of("1m", event_clock(state.watermark, self._gateway.clocks.wall_ns()), state.atoms)
+        names = [name for name in symbols if name in state.by_symbol and name != OTHER]
+        ever, _ = read(state, Asked("all", now_ns))
+        assert isinstance(ever, Whole)
+        minute = window_of("1m", event_clock(state.watermark, now_ns), state.atoms)
         assert minute is not None
-        labelled = np.array(sorted(number for ids in labels.values() for number in ids), np.int64)
-        total = everything(state, labelled)
-        rate = dict(zip(*between(state, labelled, minute.start, minute.end).order("symbol", None), strict=True))
-        gauges = {
-            name: GaugeMetricFamily(f"telemetry_{name}", text, labels=("symbol",)) for name, text in _GAUGES.items()
-        }
-        for symbol in labels:
-            if not (parts := total.parts(symbol)):
-                continue
-            row = present(parts) | {"trades_per_second": rate.get(symbol, 0) / (minute.end - minute.start)}
-            for name, gauge in gauges.items():
-                if row[name] is not None:
-                    gauge.add_metric((symbol,), float(row[name]))
-        yield from gauges.values()
-
-    def _counters(self, labels: Mapping[str, list[int]]) -> Iterator[Metric]:
-        families = {
-            name: CounterMetricFamily(f"telemetry_{name}", f"{text}, gross", labels=("symbol", "side"))
-            for name, text in (("trades", "Trades"), ("quantity", "Quantity traded"), ("notional", "Money traded"))
-        }
-        state = self._gateway.state
-        rest = np.ones(len(state.instruments), np.bool_)
-        rest[[number for ids in labels.values() for number in ids]] = False
-        groups = {symbol: np.array(ids, np.int64) for symbol, ids in labels.items()}
-        if rest.any():
-            groups[OTHER] = np.flatnonzero(rest)
-        for symbol, ids in groups.items():
-            parts = list(everything(state, ids).sums())
-            for code, side in enumerate(SIDES):
-                families["trades"].add_metric((symbol, side), sum(atom.trades[code] for _, atom in parts))
-                quantity = add_decimals((atom.quantity[code], atom.quantity_scale) for _, atom in parts)
-                families["quantity"].add_metric((symbol, side), _value(quantity))
-                families["notional"].add_metric((symbol, side), _value(_gross(state, ids, parts, code)))
-        yield from families.values()
+        recent = between(state, select(state, Filter(names or (OTHER,))), minute.start, minute.end)
+        found = ever.of(names)
+        parts = {name: found.parts(name) for name in names}
+        negative = {name: _negative(state, state.by_symbol[name]) for name in names}
+        rest: Amounts | None = None
+        if sum(len(state.by_symbol[name]) for name in names) < len(state.instruments):
+            rest = _amounts(list(ever.sums()), _negative(state, state.negative))
+        trades = dict(zip(*recent.order("symbol", None), strict=True))
+        return chain(_counters(parts, negative, rest), _gauges(parts, trades, minute.end - minute.start))
 
 
-def _value(decimal: tuple[int, int]) -> float:
+class Amount(NamedTuple):
+    """Of one side; money is gross."""
+
+    trades: int
+    quantity: Decimal
+    notional: Decimal
+
+
+def _counters(
+    parts: Mapping[str, list[Part]], negative: Mapping[str, list[Terms]], rest: Amounts | None
+) -> Iterator[Metric]:
+    """What each symbol traded, and of `rest`, which is all together, what the others did."""
+    amounts = {name: _amounts(of, negative[name]) for name, of in parts.items()}
+    if rest is not None:
+        amounts[OTHER] = [_without(all_of, [of[code] for of in amounts.values()]) for code, all_of in enumerate(rest)]
+    for name, text in (("trades", "Trades"), ("quantity", "Quantity traded"), ("notional", "Money traded")):
+        family = CounterMetricFamily(f"telemetry_{name}", f"{text}, gross", labels=("symbol", "side"))
+        for symbol, sides in amounts.items():
+            for side, amount in zip(SIDES, sides, strict=True):
+                value = getattr(amount, name)
+                family.add_metric((symbol, side), value if name == "trades" else _value(value))
+        yield family
+
+
+def _gauges(parts: Mapping[str, list[Part]], trades: Mapping[str, int], seconds: int) -> Iterator[Metric]:
+    rows = {
+        symbol: present(of) | {"trades_per_second": trades.get(symbol, 0) / seconds}
+        for symbol, of in parts.items()
+        if of
+    }
+    for name, text in _GAUGES.items():
+        gauge = GaugeMetricFamily(f"telemetry_{name}", text, labels=("symbol",))
+        for symbol, row in rows.items():
+            if row[name] is not None:
+                gauge.add_metric((symbol,), float(row[name]))
+        yield gauge
+
+
+def _value(decimal: Decimal) -> float:
     # One rounding of an exact number that only grows: what is shown never goes back.
     return float(decimal[0] / 10 ** decimal[1])
 
 
-def _gross(state: Aggregator, ids: Ints, parts: Sequence[Part], code: int) -> tuple[int, int]:
-    """Sum of |price| * quantity * multiplier of one side, as mantissa and scale."""
-    money = (notional_of(instrument, atom) for instrument, atom in parts)
-    terms = [(value[code], scale) for value, scale in money]
-    for number in state.negative.keys() & set(ids.tolist()) if state.negative else ():
-        instrument = state.instruments[number]
-        scale = int(state.price_scale[number] + state.quantity_scale[number]) + instrument.multiplier_scale
-        terms.append((2 * state.negative[number][code] * instrument.multiplier, scale))
-    return add_decimals(terms)
+def _amounts(parts: Sequence[Part], negative: Sequence[Terms]) -> Amounts:
+    """By side. `negative` is added twice to the signed money: |price| * quantity of the trades at negative prices."""
+    money = [notional_of(instrument, atom) for instrument, atom in parts]
+    return [
+        Amount(
+            sum(atom.trades[code] for _, atom in parts),
+            add_decimals((atom.quantity[code], atom.quantity_scale) for _, atom in parts),
+            add_decimals(
+                [(value[code], scale) for value, scale in money] + [(2 * sums[code], scale) for sums, scale in negative]
+            ),
+        )
+        for code in range(len(SIDES))
+    ]
+
+
+def _without(amount: Amount, others: Sequence[Amount]) -> Amount:
+    quantities, notionals = ([getattr(of, name) for of in others] for name in ("quantity", "notional"))
+    return Amount(
+        amount.trades - sum(of.trades for of in others),
+        add_decimals([amount.quantity, *((-value, scale) for value, scale in quantities)]),
+        add_decimals([amount.notional, *((-value, scale) for value, scale in notionals)]),
+    )
+
+
+def _negative(state: Aggregator, numbers: Iterable[int]) -> list[Terms]:
+    """Of instruments that traded at negative prices: money by side with the multiplier applied, and its scale."""
+    found = []
+    for number in numbers:
+        if (sums := state.negative.get(number)) is not None:
+            instrument = state.instruments[number]
+            scale = int(state.price_scale[number] + state.quantity_scale[number]) + instrument.multiplier_scale
+            factor = instrument.multiplier
+            found.append(((sums[0] * factor, sums[1] * factor, sums[2] * factor), scale))
+    return found

@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from telemetry.decimals import format_decimal
 from telemetry.decode import Batch
 from telemetry.errors import InvalidInput
-from telemetry.trade import Instrument
 
 Multipliers = dict[tuple[str, str], tuple[int, int]]  # by (venue, symbol): mantissa, scale
 
 
-def new_multipliers(batch: Batch, known: Sequence[Multipliers]) -> Multipliers:
+def new_multipliers(batch: Batch, known: Multipliers) -> Multipliers:
     """The multipliers that this batch brings; InvalidInput (422) when one contradicts what is known."""
     new: Multipliers = {}
-    if batch.columns is not None:
-        instruments = list(batch.columns.instruments)
-    else:
-        instruments = [Instrument._make(trade[:6]) for trade in batch.trades or ()]
-    for position, instrument in enumerate(instruments):
-        key = instrument.venue, instrument.symbol
-        value = instrument.multiplier, instrument.multiplier_scale
-        first = next((of[key] for of in known if key in of), None) or new.setdefault(key, value)
+    # A trade begins with the fields of its instrument: venue, symbol, kind, currency, multiplier, multiplier_scale.
+    rows: Sequence[tuple[Any, ...]] = (batch.trades or ()) if batch.columns is None else batch.columns.instruments
+    for position, row in enumerate(rows):
+        key, value = row[:2], row[4:6]
+        if (first := known.get(key)) is None:
+            first = new.setdefault(key, value)
         if first != value:
             columns = batch.columns
             index = position if columns is None else int(np.argmax(columns.instrument == position))

@@ -60,6 +60,13 @@ are strings; what is undefined is null. Every read answer says as of which trade
 The live stream is a WebSocket at `/v1/stream`: send `{"subscribe": {"id": "a", "topic": "stats", "symbols": ["*"],
 "window": "1m", "interval_ms": 250}}`, topics stats, candles, latency, freshness, health, trades.
 """
+_ARROW = {
+    "schema": {
+        "type": "string",
+        "format": "binary",
+        "description": "Arrow IPC stream, not compressed, one column for each field of a trade",
+    }
+}
 _LINES = {"schema": {"type": "string", "description": "One trade as a JSON object a line"}}
 INGEST: dict[str, Any] = {
     "requestBody": {
@@ -68,6 +75,7 @@ INGEST: dict[str, Any] = {
             "application/json": {"schema": {"oneOf": [TRADE, {"type": "array", "items": TRADE, "minItems": 1}]}},
             "application/x-ndjson": _LINES,
             "application/jsonl": _LINES,
+            "application/vnd.apache.arrow.stream": _ARROW,
         },
     },
     "parameters": [

@@ -6,10 +6,10 @@ POST /v1/trades is answered by ingest.py, which stands in front; it is declared 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import asdict
 from importlib.metadata import version
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import msgspec
 from fastapi import FastAPI, Path, Query, Request, Response, WebSocket, WebSocketDisconnect
@@ -23,16 +23,20 @@ from starlette.routing import Route
 
 from gateway import answers, figures, latency, metrics, windows
 from gateway.app import Gateway
+from gateway.feed import Feed
 from gateway.figures import Page, Span
 from gateway.ingest import problem
 from gateway.metrics import Registry
 from gateway.openapi import DESCRIPTION, INGEST, docs_page
 from gateway.parameters import ends_before, filter_of, instant, only, whole
 from gateway.stream import Stream
+from gateway.whole import Asked, warm
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
 
-THREAD_SYMBOLS = 2_000  # longer lists are written in a thread, so that nobody else waits for them
+PIECE = 40  # rows made before others have their turn: 2 ms
+encode = msgspec.json.encode
+Row = TypeVar("Row")
 
 
 def _windows(names: Iterable[str], description: str) -> Any:
@@ -51,10 +55,18 @@ Symbol = Annotated[str, Path(description="A symbol; it may contain `/`")]
 
 def answer(content: Any, status: int = 200) -> Response:
     """One JSON answer."""
-    return Response(msgspec.json.encode(content), status, media_type="application/json")
+    return Response(encode(content), status, media_type="application/json")
 
 
-def new_app(gateway: Gateway, stream: Stream, registry: Registry) -> FastAPI:
+async def in_pieces(rows: Iterable[Row]) -> AsyncIterator[Row]:
+    """The rows; others have their turn in between."""
+    for number, row in enumerate(rows, 1):
+        yield row
+        if number % PIECE == 0:
+            await asyncio.sleep(0)
+
+
+def new_app(gateway: Gateway, stream: Stream, feed: Feed, registry: Registry) -> FastAPI:
     """The FastAPI app with all its routes."""
     app = FastAPI(
         title="Trading Telemetry",
@@ -68,7 +80,7 @@ def new_app(gateway: Gateway, stream: Stream, registry: Registry) -> FastAPI:
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
     for add in (_add_stats, _add_symbol_stats, _add_candles, _add_status):
         add(app, gateway)
-    _add_doors(app, stream, registry)
+    _add_doors(app, gateway, stream, feed, registry)
     _add_errors(app)
     return app
 
@@ -89,13 +101,16 @@ def _add_stats(app: FastAPI, gateway: Gateway) -> None:
         """Statistics of every symbol, and in all."""
         only(request.query_params.multi_items(), "window symbol venue kind at sort limit cursor")
         wanted, page = filter_of(symbol, venue, kind), Page(sort, limit, cursor)
+        asked = Asked(window, gateway.clocks.wall_ns(), wanted, at)
+        page.check()
+        for _ in warm(gateway.state, asked):
+            await asyncio.sleep(0)
+        found = figures.prepare(gateway.state, asked, page, warmed=True)
         fresh = gateway.freshness()
-        found = figures.prepare(
-            gateway.state, window=window, wanted=wanted, page=page, now_ns=gateway.clocks.wall_ns(), at=at
-        )
-        if limit <= THREAD_SYMBOLS:
-            return answer(fresh | found())
-        return await asyncio.to_thread(lambda: answer(fresh | found()))
+        rows = {}
+        async for name, row in in_pieces(found.rows()):
+            rows[name] = msgspec.Raw(encode(row))
+        return answer(fresh | found.head | {"symbols": rows, "order": found.order, "next": found.following})
 
 
 def _add_symbol_stats(app: FastAPI, gateway: Gateway) -> None:
@@ -111,10 +126,10 @@ def _add_symbol_stats(app: FastAPI, gateway: Gateway) -> None:
         """Statistics of one symbol, flat."""
         only(request.query_params.multi_items(), "window venue kind at")
         wanted = filter_of(None, venue, kind)
-        row = figures.row_of(
-            gateway.state, symbol, window=window, wanted=wanted, now_ns=gateway.clocks.wall_ns(), at=at
-        )
-        return answer(gateway.freshness() | row)
+        asked = figures.asked_of(gateway.state, symbol, Asked(window, gateway.clocks.wall_ns(), wanted, at))
+        for _ in warm(gateway.state, asked):
+            await asyncio.sleep(0)
+        return answer(gateway.freshness() | figures.row_of(gateway.state, symbol, asked, warmed=True))
 
 
 def _add_candles(app: FastAPI, gateway: Gateway) -> None:
@@ -139,10 +154,12 @@ def _add_candles(app: FastAPI, gateway: Gateway) -> None:
         only(request.query_params.multi_items(), "interval start end limit cursor fill venue kind")
         span = Span(instant("start", start), ends_before(end, cursor), limit, fill)
         wanted = filter_of(None, venue, kind)
-        found = figures.candles(
+        head, candles = figures.prepare_candles(
             gateway.state, symbol, interval=interval, span=span, wanted=wanted, now_ns=gateway.clocks.wall_ns()
         )
-        return answer(gateway.freshness() | found)
+        fresh = gateway.freshness()
+        rows = [msgspec.Raw(encode(row)) async for row in in_pieces(candles)]
+        return answer(fresh | head | {"candles": rows})
 
     @app.get("/v1/latency", tags=["figures"], responses=answers.LATENCY)
     async def stage_latency(
@@ -167,7 +184,7 @@ def _add_status(app: FastAPI, gateway: Gateway) -> None:
         only(request.query_params.multi_items(), "")
         status = gateway.backbone.status()
         lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
-        journal = {"journal": status.journal.journal_id.hex() if status.journal is not None else None}
+        journal = {"journal": status.journal.name if status.journal is not None else None}
         return answer(gateway.freshness() | lag | journal)
 
     @app.get("/healthz", tags=["operations"], responses=answers.ALIVE)
@@ -184,11 +201,11 @@ def _add_status(app: FastAPI, gateway: Gateway) -> None:
         return problem_response(TryAgain("; ".join(health["reasons"])))
 
 
-def _add_doors(app: FastAPI, stream: Stream, registry: Registry) -> None:
+def _add_doors(app: FastAPI, gateway: Gateway, stream: Stream, feed: Feed, registry: Registry) -> None:
     @app.get("/metrics", tags=["operations"], responses=answers.METRICS)
     async def prometheus() -> Response:
         """Prometheus text format."""
-        page, kind = metrics.exposition(registry)
+        page, kind = await metrics.exposition(registry, gateway.state)
         return Response(page, media_type=kind)
 
     @app.get("/docs", include_in_schema=False)
@@ -197,7 +214,11 @@ def _add_doors(app: FastAPI, stream: Stream, registry: Registry) -> None:
 
     @app.websocket("/v1/stream")
     async def live(socket: WebSocket) -> None:
-        await stream.serve(socket, WebSocketDisconnect)
+        await stream.serve(socket)
+
+    @app.websocket("/v1/ingest")
+    async def frames(socket: WebSocket) -> None:
+        await feed.serve(socket, WebSocketDisconnect, socket.query_params.multi_items())
 
     @app.post("/v1/trades", tags=["ingest"], status_code=202, openapi_extra=INGEST)
     async def post_trades() -> Response:

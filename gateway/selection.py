@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from gateway.aggregator import Aggregator
-from gateway.atoms import Ints
+from gateway.directory import Directory
+from gateway.merging import Ints
 from telemetry import rows as layout
 from telemetry.rows import INSTRUMENT, REVISION, SQUARES, TRADES, Rows
 from telemetry.statistics import Atom
@@ -44,22 +45,15 @@ class Selection:
         self._ids, self._rows, self._wide = ids, rows, wide
         self._price_scale, self._quantity_scale = state.price_scale[ids], state.quantity_scale[ids]
 
-    def order(self, sort: str, after: Place | None) -> tuple[list[str], list[int]]:
-        """Symbols and their numbers of trades, by trades (descending, then name) or by name, those behind `after`."""
+    def order(self, sort: str, after: Place | None, limit: int | None = None) -> tuple[list[str], list[int]]:
+        """Symbols and their numbers of trades, by trades (descending, then name) or by name, those behind `after`;
+        the first `limit` of them."""
         directory = self._directory
         counts = np.zeros(len(directory.symbols), np.int64)
         np.add.at(counts, directory.symbol_of[self._ids], self._rows[:, TRADES : TRADES + 3].sum(axis=1))
         for number, atom in self._wide.items():
             counts[directory.symbol_of[number]] += sum(atom.trades)
-        codes = np.flatnonzero(counts)
-        count, rank = counts[codes], directory.rank[codes]
-        if after is not None:
-            behind = rank >= bisect_right(directory.names, after.name)
-            if sort == "trades":
-                behind = (count < after.trades) | ((count == after.trades) & behind)
-            codes, count, rank = codes[behind], count[behind], rank[behind]
-        order = np.lexsort((rank, -count)) if sort == "trades" else np.argsort(rank)
-        return [directory.symbols[code] for code in codes[order].tolist()], count[order].tolist()
+        return in_order(directory, counts, sort, after, limit)
 
     def changed(self, before: Selection) -> list[str]:
         """Symbols whose figures are other ones than in an earlier selection by the same filter, and those that are in
@@ -85,6 +79,13 @@ class Selection:
         """The instruments of a symbol that traded, each with its atom."""
         found = ((number, self._atom(number)) for number in self._state.by_symbol.get(symbol, ()))
         return [(self._state.instruments[number], atom) for number, atom in found if atom is not None]
+
+    def has(self, symbol: str) -> bool:
+        """Whether a symbol traded."""
+        numbers = self._state.by_symbol.get(symbol, [])
+        at = np.searchsorted(self._ids, numbers)
+        held = bool(len(self._ids)) and bool((self._ids[np.minimum(at, len(self._ids) - 1)] == numbers).any())
+        return held or not self._wide.keys().isdisjoint(numbers)
 
     def sums(self) -> Iterator[Part]:
         """Everything in few parts: an atom for each kind of money and scale. Of these atoms only trades, quantities
@@ -126,3 +127,22 @@ def between(state: Aggregator, ids: Ints, start: int, end: int) -> Selection:
     rows = state.atoms.select(ids, start, end)
     found, sums = layout.reduce(rows, rows[:, INSTRUMENT])
     return Selection(state, found, sums, state.wide.total_between(ids.tolist(), start, end))
+
+
+def in_order(
+    directory: Directory, counts: Ints, sort: str, after: Place | None, limit: int | None
+) -> tuple[list[str], list[int]]:
+    """As Selection.order, of these numbers of trades by symbol code."""
+    codes = np.flatnonzero(counts)
+    count, rank = counts[codes], directory.rank[codes]
+    if after is not None:
+        behind = rank >= bisect_right(directory.names, after.name)
+        if sort == "trades":
+            behind = (count < after.trades) | ((count == after.trades) & behind)
+        codes, count, rank = codes[behind], count[behind], rank[behind]
+    key = rank if sort == "symbol" else rank - count * len(directory.names)
+    if limit is not None and limit < len(key):
+        first = np.argpartition(key, limit - 1)[:limit]
+        codes, count, key = codes[first], count[first], key[first]
+    order = np.argsort(key)
+    return [directory.symbols[code] for code in codes[order].tolist()], count[order].tolist()

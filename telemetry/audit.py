@@ -30,6 +30,7 @@ from telemetry.backbone.segments import (
     DiskFiles,
     OpenFile,
     decode_header,
+    public_name,
     segment_name,
     segment_numbers,
 )
@@ -107,17 +108,17 @@ def run(data: Path, *, url: str, api_key: str | None, as_json: bool) -> int:
     return 1 if report.differences else 0
 
 
-def _source(gateway: Gateway, data: Path, journal_id: str) -> Figures:
+def _source(gateway: Gateway, data: Path, journal_id: bytes) -> Figures:
     """The gateway when it serves this journal, else the snapshot."""
     if gateway.answers("/healthz"):
         served = gateway.get("/v1/freshness").get("journal")
-        if served == journal_id:
+        if served == public_name(journal_id):
             return Live(gateway)
         _say(f"the gateway at {gateway.url} serves another journal than {data}; comparing the saved state")
     else:
         _say(f"no gateway answers at {gateway.url}; comparing the saved state")
     # By name, because this package never depends on an app: what is saved there is the gateway's to read.
-    saved: Figures = import_module("gateway.saved").Saved(data, journal_id)
+    saved: Figures = import_module("gateway.saved").Saved(data, journal_id.hex())
     return saved
 
 
@@ -203,14 +204,14 @@ class _ReadOnly(DiskFiles):
         return DiskFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
 
 
-def _journal_id(journal: Path) -> str:
-    """The journal's id in hex."""
+def _journal_id(journal: Path) -> bytes:
+    """The journal's id."""
     try:
         for number in segment_numbers(os.listdir(journal)):
             with (journal / segment_name(number)).open("rb") as segment:
                 header = decode_header(segment.read(SEGMENT_HEADER_BYTES))
             if header is not None:
-                return header.journal_id.hex()
+                return header.journal_id
     except OSError as error:
         raise InvalidInput(f"--data: expected a data directory, {journal} cannot be read: {error.strerror}") from error
     raise InvalidInput(f"--data: expected a journal in {journal}, found none")

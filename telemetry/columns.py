@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any, cast
 
 import msgspec
@@ -12,7 +13,7 @@ import numpy as np
 from telemetry import frame
 from telemetry.decimals import format_decimal
 from telemetry.frame import I64 as _I64
-from telemetry.frame import INTEGERS, OPTIONAL, Array, Buffer, Text
+from telemetry.frame import INTEGERS, OPTIONAL, Array, Buffer, Rows, Text
 from telemetry.frame import U8 as _U8
 from telemetry.frame import U32 as _U32
 from telemetry.times import ABSENT, format_time
@@ -53,22 +54,28 @@ class Columns:
         """Rows start..stop - 1, with the instruments and optional columns that these rows need."""
         if start == 0 and stop == len(self):
             return self
-        rows = slice(start, stop)
+        return self._rows(slice(start, stop))
+
+    def only(self, mask: Array) -> Columns:
+        """The rows that the mask has, with the instruments and optional columns that these rows need."""
+        return self._rows(mask)
+
+    def _rows(self, which: Rows) -> Columns:
         optional = {
-            name: column.slice(start, stop) if isinstance(column, Text) else column[rows]
+            name: column.rows(which) if isinstance(column, Text) else column[which]
             for name, column in self.optional.items()
         }
-        instruments, codes = _compact(self.instruments, self.instrument[rows])
+        instruments, codes = _compact(self.instruments, self.instrument[which])
         return Columns(
             instruments,
             codes,
-            self.side[rows],
-            self.price[rows],
-            self.price_scale[rows],
-            self.quantity[rows],
-            self.quantity_scale[rows],
-            self.timestamp[rows],
-            self.received_at[rows],
+            self.side[which],
+            self.price[which],
+            self.price_scale[which],
+            self.quantity[which],
+            self.quantity_scale[which],
+            self.timestamp[which],
+            self.received_at[which],
             present(optional),
         )
 
@@ -133,6 +140,10 @@ def public(trade: Trade) -> dict[str, Any]:
     return row
 
 
+_INTEGERS = ("price", "quantity", "timestamp", "received_at")
+_SMALL = ("side", "price_scale", "quantity_scale")
+
+
 def encode_frame(columns: Columns) -> bytes:
     """The frame of these columns."""
     return frame.pack(columns)
@@ -155,16 +166,18 @@ def from_trades(trades: Sequence[Trade]) -> Columns:
         values = fields[name]
         if values.count(ABSENCE[name]) < len(values) or (name == "fee" and min(fields["fee_scale"]) < NO_FEE):
             optional[name] = _column(name, values)
+    price, quantity, timestamp, received_at = (np.fromiter(fields[name], _I64, len(trades)) for name in _INTEGERS)
+    side, price_scale, quantity_scale = (np.frombuffer(bytes(fields[name]), _U8) for name in _SMALL)
     return Columns(
         tuple(map(Instrument._make, table)),
-        np.array([table[key] for key in keys], _U32),
-        np.array(fields["side"], _U8),
-        np.array(fields["price"], _I64),
-        np.array(fields["price_scale"], _U8),
-        np.array(fields["quantity"], _I64),
-        np.array(fields["quantity_scale"], _U8),
-        np.array(fields["timestamp"], _I64),
-        np.array(fields["received_at"], _I64),
+        np.fromiter(map(table.__getitem__, keys), _U32, len(keys)),
+        side,
+        price,
+        price_scale,
+        quantity,
+        quantity_scale,
+        timestamp,
+        received_at,
         optional,
     )
 
@@ -180,15 +193,11 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
     parts = [part for part in parts if len(part)]
     if len(parts) < 2:
         return parts[0] if parts else empty()
-    table: dict[Instrument, int] = {}
-    codes = []
-    for part in parts:
-        mapped = [table.setdefault(instrument, len(table)) for instrument in part.instruments]
-        codes.append(np.array(mapped, _U32)[part.instrument])
+    instruments, codes = _common_table(parts)
     names = {name for part in parts for name in part.optional}
     return Columns(
-        tuple(table),
-        np.concatenate(codes),
+        instruments,
+        codes,
         np.concatenate([part.side for part in parts]),
         np.concatenate([part.price for part in parts]),
         np.concatenate([part.price_scale for part in parts]),
@@ -198,6 +207,9 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
         np.concatenate([part.received_at for part in parts]),
         {name: _concatenate_optional(name, parts) for name in OPTIONAL if name in names},
     )
+
+
+_ZERO, _NOTHING = np.zeros(1, _U32), np.empty(0, _U8)
 
 
 def present(optional: Mapping[str, Array | Text]) -> dict[str, Array | Text]:
@@ -232,6 +244,16 @@ def _compact(instruments: tuple[Instrument, ...], codes: Array) -> tuple[tuple[I
     return tuple(instruments[code] for code in used[order].tolist()), rank[compact]
 
 
+def _common_table(parts: Sequence[Columns]) -> tuple[tuple[Instrument, ...], Array]:
+    first = parts[0].instruments
+    if all(part.instruments == first for part in parts):
+        return first, np.concatenate([part.instrument for part in parts])
+    table: dict[Instrument, int] = {}
+    mapped = [[table.setdefault(instrument, len(table)) for instrument in part.instruments] for part in parts]
+    codes = [np.array(of, _U32)[part.instrument] for of, part in zip(mapped, parts, strict=True)]
+    return tuple(table), np.concatenate(codes)
+
+
 def _concatenate_optional(name: str, parts: Sequence[Columns]) -> Array | Text:
     columns = [part.optional.get(name) for part in parts]
     if name not in INTEGERS and name != "fee_scale":
@@ -242,12 +264,10 @@ def _concatenate_optional(name: str, parts: Sequence[Columns]) -> Array | Text:
 
 
 def _concatenate_texts(columns: Sequence[Text | None], parts: Sequence[Columns]) -> Text:
-    offsets, blobs, end = [np.zeros(1, _U32)], [], 0
-    for column, part in zip(columns, parts, strict=True):
-        if column is None:
-            offsets.append(np.full(len(part), end, _U32))
-        else:
-            offsets.append(column.offsets[1:] + np.uint32(end))
-            blobs.append(column.blob)
-            end += int(column.offsets[-1])
-    return Text(np.concatenate(offsets), np.concatenate(blobs))
+    counts = [len(part) for part in parts]
+    absent = {count: Text(np.zeros(count + 1, _U32), _NOTHING) for count in counts} if None in columns else {}
+    texts = [absent[count] if column is None else column for column, count in zip(columns, counts, strict=True)]
+    offsets = np.concatenate([_ZERO, *[text.offsets[1:] for text in texts]])
+    begins = list(accumulate([len(text.blob) for text in texts], initial=0))
+    offsets[1:] += np.repeat(np.array(begins[:-1], _U32), counts)
+    return Text(offsets, np.concatenate([text.blob for text in texts]))

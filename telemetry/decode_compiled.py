@@ -7,31 +7,35 @@ symbols made to collide, and all that breaks a rule.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
+from struct import Struct
 from sys import byteorder
 from typing import Any
 
 import numpy as np
 
-from telemetry.columns import Columns, present
+from telemetry.columns import Columns
 from telemetry.compiled import slots as at
 from telemetry.decode_reference import MAX_TRADES, Media
-from telemetry.digests import Keys
-from telemetry.frame import I64, OPTIONAL, U8, U32, Array, Text
+from telemetry.digests import Digests, Keys, no_keys
+from telemetry.frame import I64, U8, U32, Array, Text
 from telemetry.literals import Doubt
+from telemetry.multilinear import U64
 from telemetry.times import ABSENT
 from telemetry.trade import KINDS, Instrument, Trade
 
 _PADDING = bytes(64)  # tokens.PADDING, which cannot be imported without numba
-_U64, _BOOL = np.dtype("<u8"), np.dtype(bool)
+_BOOL = np.dtype(bool)
 _KINDS = ("", *KINDS)
 _TEXTS = tuple(at.FIELDS[slot // 2] for slot in at.TEXT_COLUMNS)
-_FIELDS_REST = tuple(slot // 2 for slot in at.INTEGER_COLUMNS[3:])
-_REST = tuple(at.FIELDS[field] for field in _FIELDS_REST)
-_OPEN = ord("{")
-_FEE_SCALE, _LENGTHS = 3, len(at.SMALL_COLUMNS)
+_REST = tuple(at.FIELDS[slot // 2] for slot in at.INTEGER_COLUMNS[at.ALWAYS :])
+_RECORD = Struct("<qBBBB")
+_OPEN, _SHORT = ord("{"), 5_000  # bytes; from there on an array counts more quickly
+_CAPACITY, _KEPT = 1024, 1 << 14  # trades that memory is kept for: some 260 bytes each
+_MOST_IDLE = 4  # as many threads as read bodies at once
+_MOST_KNOWN = 4096  # instruments
 
 
 def available() -> bool:
@@ -39,26 +43,36 @@ def available() -> bool:
     return byteorder == "little" and find_spec("numba") is not None
 
 
-class CompiledReading:
-    """The compiled functions, ready to be called, also by several threads: they share nothing and need no GIL."""
+class _Memory:
+    """What one pass works in, for `capacity` trades: see telemetry.compiled.slots."""
 
-    def __init__(self) -> None:
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.integers = np.empty(at.RESULT + at.FOLLOWS + at.INTEGERS * capacity, I64)
+        self.indices = np.empty(at.INDICES * capacity, U32)
+        self.digests = np.empty((at.DIGESTS + at.SUMS) * capacity, U64)
+        self.small = np.empty(at.SMALL * capacity, U8)
+
+
+class CompiledReading:
+    """The compiled functions, ready to be called, also by several threads: they need no GIL."""
+
+    def __init__(self, digests: Digests) -> None:
         """Takes many seconds when nothing is cached, about one else. Raises ImportError without numba."""
         scanner: Any = import_module("telemetry.compiled.scanner")
-        self._scratch_words: int = import_module("telemetry.compiled.digests").WORK_WORDS
-        self._scan_rows, self._scan_columns, self._gather = scanner.scan_rows, scanner.scan_columns, scanner.gather
+        self._scan_rows, self._scan_columns = scanner.scan_rows, scanner.scan_columns
+        self._collect = import_module("telemetry.compiled.columns").collect
+        self._words = np.concatenate((digests.key.table.ravel(), digests.payload.table.ravel()))
+        self._idle = [_Memory(_CAPACITY)]  # taken out while it is in use
+        self._instruments: dict[bytes, Instrument] = {}  # by their records
 
     def rows(self, body: bytes, media: Media, received_at: int) -> tuple[list[Trade], Keys]:
         """The trades of a small body. Raises Doubt."""
         decoded, ascii_only = _decoded(body)
         most = body.count(b"{")
-        text, scratch = np.frombuffer(body + _PADDING, U8), np.empty(self._scratch_words, _U64)
-        slots, digests, prints = (
-            np.empty(most * at.COUNT + at.FOLLOWS, I64),
-            np.zeros(2 * most, _U64),
-            np.zeros(most, _U64),
-        )
-        count = self._scan_rows(text, len(body), media == "lines", scratch, most, slots, digests, prints)
+        text, digests = np.frombuffer(body + _PADDING, U8), np.empty(at.DIGESTS * most + at.SUMS, U64)
+        slots = np.empty(most * at.COUNT + at.FOLLOWS, I64)
+        count = self._scan_rows(text, len(body), media == "lines", self._words, most, slots, digests)
         if count < 0:
             raise Doubt("not known to the scanner")
         flat = slots.tolist()
@@ -67,45 +81,122 @@ class CompiledReading:
             for start in range(0, count * at.COUNT, at.COUNT)
         ]
         given = np.frombuffer(bytes([trade.trade_id != "" for trade in trades]), _BOOL)
-        return trades, Keys(given, digests.reshape(most, 2)[:count], prints[:count])
+        prints = digests[2 * most : 2 * most + count]
+        return trades, Keys(given, digests[: 2 * count].reshape(count, 2), prints)
 
     def columns(self, body: bytes, media: Media, received_at: int) -> tuple[Columns, Keys]:
         """The trades of a body as columns. Raises Doubt."""
-        decoded, ascii_only = _decoded(body)
-        text, scratch = np.frombuffer(body + _PADDING, U8), np.empty(self._scratch_words, _U64)
-        most = min(int(np.count_nonzero(text == _OPEN)), MAX_TRADES)
-        integers, small = np.empty((len(at.INTEGER_COLUMNS), most), I64), np.empty((_LENGTHS + len(_TEXTS), most), U8)
-        places = np.empty((len(_TEXTS) + 1, most), U32)  # the last line has the codes of the instruments
-        table, entries = np.full(1 << (2 * most).bit_length(), -1, I64), np.empty(most * at.ENTRY, I64)
-        result, digests, prints = np.zeros(at.RESULT + at.FOLLOWS, I64), np.zeros((most, 2), _U64), np.zeros(most, _U64)
-        count = self._scan_columns(
-            *(text, len(body), media == "lines", scratch, received_at, most),
-            *(integers.ravel(), small.ravel(), places.ravel()),
-            *(table, entries, result, digests.ravel(), prints),
-        )
+        if not body.isascii():
+            _decoded(body)
+        text = np.frombuffer(body + _PADDING, U8)
+        most = min(body.count(b"{") if len(body) < _SHORT else int(np.count_nonzero(text == _OPEN)), MAX_TRADES)
+        memory = self._take(most)
+        try:
+            return self._columns(text, len(body), media, received_at, most, memory)
+        finally:
+            if memory.capacity <= _KEPT and len(self._idle) < _MOST_IDLE:
+                self._idle.append(memory)
+
+    def _take(self, most: int) -> _Memory:
+        """Memory for so many trades that nobody else uses."""
+        if most > _KEPT:
+            return _Memory(most)
+        try:
+            memory = self._idle.pop()
+        except IndexError:
+            memory = _Memory(_CAPACITY)
+        return memory if most <= memory.capacity else _Memory(1 << (most - 1).bit_length())
+
+    def _columns(
+        self, text: Array, size: int, media: Media, received_at: int, most: int, memory: _Memory
+    ) -> tuple[Columns, Keys]:
+        work = (memory.integers, memory.indices, memory.digests, memory.small)
+        count = self._scan_columns(text, size, media == "lines", self._words, most, memory.capacity, *work)
         if count < 0:
             raise Doubt("not known to the scanner")
-        *sizes, known = result[at.TOTALS : at.RESULT].tolist()
-        optional: dict[str, Array | Text] = {}
-        for index, size in enumerate(sizes):
-            if size:
-                offsets, blob = np.empty(count + 1, U32), np.empty(size, U8)
-                self._gather(text, places[index, :count], small[_LENGTHS + index, :count], offsets, blob)
-                optional[_TEXTS[index]] = Text(offsets, blob)
-        optional |= _integers(int(result[at.SEEN]), integers[:, :count], small[_FEE_SCALE, :count])
-        columns = Columns(
-            _instruments(decoded, ascii_only, entries[: known * at.ENTRY]),
-            places[len(_TEXTS), :count],
-            small[0, :count],
-            integers[0, :count],
-            small[1, :count],
-            integers[1, :count],
-            small[2, :count],
-            integers[2, :count],
-            np.full(count, received_at, I64),
-            {name: optional[name] for name in OPTIONAL if name in optional},
+        result = memory.integers[at.TOTALS : at.RESULT].tolist()
+        out = _Output(count, result)
+        self._collect(
+            *(text, memory.capacity, count, received_at, *work),
+            *(out.integers, out.indices, out.digests, out.small),
         )
-        return columns, Keys(small[_LENGTHS, :count] > 0, digests[:count], prints[:count])
+        return out.columns(self._instruments_of(out)), out.keys()
+
+    def _instruments_of(self, out: _Output) -> tuple[Instrument, ...]:
+        known = self._instruments
+        table = []
+        for record in out.records():
+            instrument = known.get(record)
+            if instrument is None:
+                if len(known) >= _MOST_KNOWN:
+                    known.clear()
+                instrument = known[record] = _instrument(record)
+            table.append(instrument)
+        return tuple(table)
+
+
+class _Output:
+    """The arrays that telemetry.compiled.columns.collect fills, of the size that is needed."""
+
+    def __init__(self, count: int, result: list[int]) -> None:
+        totals, have = result[: len(_TEXTS)], result[len(_TEXTS) : -2]
+        known, self._record_bytes = result[-2:]
+        self._count, self._known = count, known
+        self._texts = [pair for pair in zip(_TEXTS, totals, strict=True) if pair[1]]
+        self._rest = [name for name, trades in zip(_REST, have, strict=True) if trades]
+        self._has_ids = totals[0] > 0
+        columns = 3 + (have[0] > 0) + self._has_ids
+        self.integers = np.empty((4 + len(self._rest)) * count, I64)
+        self.indices = np.empty(count + len(self._texts) * (count + 1) + known, U32)
+        self.digests = np.empty(3 * count if self._has_ids else 0, U64)
+        self.small = np.empty(columns * count + sum(totals) + self._record_bytes, U8)
+
+    def keys(self) -> Keys:
+        """The keys of the trades."""
+        count = self._count
+        if not self._has_ids:
+            return no_keys(count)
+        place = (3 + ("fee" in self._rest)) * count
+        given = self.small[place : place + count].view(_BOOL)
+        return Keys(given, self.digests[: 2 * count].reshape(count, 2), self.digests[2 * count :])
+
+    def records(self) -> Iterator[bytes]:
+        """The record of each instrument."""
+        records = self.small[len(self.small) - self._record_bytes :].tobytes()
+        start = 0
+        for end in self.indices[len(self.indices) - self._known :].tolist():
+            yield records[start:end]
+            start = end
+
+    def columns(self, instruments: tuple[Instrument, ...]) -> Columns:
+        """The columns."""
+        count, integers, small = self._count, self.integers, self.small
+        return Columns(
+            instruments,
+            self.indices[:count],
+            small[:count],
+            integers[:count],
+            small[count : 2 * count],
+            integers[count : 2 * count],
+            small[2 * count : 3 * count],
+            integers[2 * count : 3 * count],
+            integers[3 * count : 4 * count],
+            self._optional() if self._texts or self._rest else {},
+        )
+
+    def _optional(self) -> dict[str, Array | Text]:
+        count = self._count
+        found: dict[str, Array | Text] = {}
+        for place, name in enumerate(self._rest, 4):
+            found[name] = self.integers[place * count : (place + 1) * count]
+        if "fee" in found:
+            found["fee_scale"] = self.small[3 * count : 4 * count]
+        start, place = (3 + ("fee" in found) + self._has_ids) * count, count
+        for name, total in self._texts:
+            found[name] = Text(self.indices[place : place + count + 1], self.small[start : start + total])
+            start += total
+            place += count + 1
+        return found
 
 
 def _decoded(body: bytes) -> tuple[str, bool]:
@@ -131,34 +222,15 @@ def _foreign_symbol(text: str) -> str:
     return symbol
 
 
-def _integers(seen: int, integers: Array, fee_scale: Array) -> Mapping[str, Array | Text]:
-    """The optional columns of integers that some row has."""
-    sent = {
-        name: line for field, name, line in zip(_FIELDS_REST, _REST, integers[3:], strict=True) if seen >> field & 1
-    }
-    return present(sent | {"fee_scale": fee_scale} if "fee" in sent else sent) if sent else {}
-
-
-def _instruments(decoded: str, ascii_only: bool, entries: Array) -> tuple[Instrument, ...]:
-    table = [
-        (
-            decoded[venue : venue + venue_size],
-            decoded[symbol : symbol + symbol_size],
-            _KINDS[kind],
-            decoded[currency : currency + currency_size],
-            multiplier,
-            scale,
-        )
-        for symbol, symbol_size, venue, venue_size, currency, currency_size, kind, multiplier, scale in zip(
-            *[iter(entries.tolist())] * at.ENTRY, strict=True
-        )
-    ]
-    if not ascii_only:
-        table = [
-            (_foreign(venue), _foreign_symbol(symbol), kind, _foreign(currency), *multiplier)
-            for venue, symbol, kind, currency, *multiplier in table
-        ]
-    return tuple(map(Instrument._make, table))
+def _instrument(record: bytes) -> Instrument:
+    """The instrument of a record. Raises Doubt."""
+    multiplier, kind, scale, venue, symbol = _RECORD.unpack_from(record)
+    texts = record[at.RECORD :]
+    name = str(texts[venue : venue + symbol], "utf-8")
+    if name.strip() != name:  # the scanner knows the blank only
+        raise Doubt("white space around the symbol")
+    currency = str(texts[venue + symbol :], "utf-8")
+    return Instrument(str(texts[:venue], "utf-8"), name, _KINDS[kind], currency, multiplier, scale)
 
 
 def _trade(decoded: str, ascii_only: bool, row: list[int], received_at: int) -> Trade:

@@ -7,10 +7,9 @@ so as many of these as fields were set means that none was set twice. (A string 
 
 from __future__ import annotations
 
-import re
+from contextlib import suppress
 from functools import lru_cache
-from operator import attrgetter
-from typing import Any, Literal
+from typing import Any
 
 import msgspec
 import numpy as np
@@ -18,73 +17,26 @@ import numpy as np
 from telemetry.columns import Columns, present
 from telemetry.decode_reference import MAX_TRADES, Media, too_many
 from telemetry.frame import I64, OPTIONAL, U8, U32, Array, Text
+from telemetry.json_rows import ALL_NAMES, DECIMALS, TEXTS, TIMES, VALUES, decode_rows
 from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, times
-from telemetry.times import ABSENT
-from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, REQUIRED, RULES, SIDES, UNPRINTABLE, Instrument
+from telemetry.times import ABSENT, SMALLEST_INTEGER
+from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, RULES, SIDES, UNPRINTABLE, Instrument
 
-_TEXTS = ("ref_trade_id", "account", "strategy", "order_id", "liquidity", "fee_currency", "source")
 _INSTRUMENT_TEXTS = ("venue", "symbol", "currency")
-_DECIMALS = ("price", "quantity", "multiplier", "fee")
-_TIMES = ("timestamp", "sent_at", "order_sent_at")
-_TYPES: dict[str, Any] = {
-    **dict.fromkeys(("symbol", "venue", "currency", "side", "kind", *_TEXTS), str | None),
-    **dict.fromkeys((*_DECIMALS, *_TIMES), msgspec.Raw),
-    "trade_id": str | int | float | None,  # float: 1.0 must not pass for an integer
-    "source_seq": int | float | None,
-    "action": Literal["new"] | None,
-    "tags": dict[str, str] | None,
-}
 _SIDE_CODES: dict[Any, int] = {None: 0, msgspec.UNSET: 0, **{side: code for code, side in enumerate(SIDES)}}
-ALL_NAMES = frozenset(RULES)
+_FEW = 256  # codes that fit a byte
 _KNOWN_KINDS = {*KINDS, None, msgspec.UNSET}
-_NAME = re.compile(rb'"([a-z_]+)"[ \t\r\n]*:')
 _BLANKS = b" \t\r\n"
 
 
 def decode_columns(body: bytes, media: Media, received_at: int) -> tuple[Columns, Array]:
     """The columns of the body and which trades have a timestamp (bool[n]). Raises Doubt, or 413 for too many."""
-    names = _names_of_first(body)
-    try:
-        rows = _decode(body, media, names)
-    except Doubt:
-        names = ALL_NAMES  # not all have the same fields
-        rows = _decode(body, media, names)
+    rows, names = decode_rows(body, media)
     if len(rows) > MAX_TRADES:
         raise too_many()
     if not rows or (media == "lines" and not _one_a_line(body, len(rows))):
         raise Doubt("nothing, or not one trade on each line")
     return _Reading(rows, names, body).columns(received_at)
-
-
-def _names_of_first(body: bytes) -> frozenset[str]:
-    """A guess at the fields of all trades: those of the first."""
-    start = body.find(b"{", 0, 4096)
-    names = _NAME.findall(body, start, max(start, body.find(b"}", start, start + 4096)))
-    return frozenset(str(name, "ascii") for name in names) & ALL_NAMES | frozenset(REQUIRED)
-
-
-def _decode(body: bytes, media: Media, names: frozenset[str]) -> list[Any]:
-    decoder = _decoder(media, names)
-    try:
-        return decoder.decode_lines(body) if media == "lines" else decoder.decode(body)
-    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
-        raise Doubt(str(error)) from error
-
-
-@lru_cache(maxsize=256)
-def _decoder(media: Media, names: frozenset[str]) -> msgspec.json.Decoder[Any]:
-    """Of trades that have exactly these fields; of trades with any fields when `names` is all of them."""
-    ordered = (*REQUIRED, *sorted(names - {*REQUIRED}))
-    fields = [_field(name, names == ALL_NAMES and name not in REQUIRED) for name in ordered]
-    row: Any = msgspec.defstruct("Row", fields, forbid_unknown_fields=True, gc=False)
-    return msgspec.json.Decoder(row if media == "lines" else list[row])
-
-
-def _field(name: str, optional: bool) -> Any:
-    kind = _TYPES[name]
-    if not optional:
-        return (name, kind)
-    return (name, kind, msgspec.Raw(b"")) if kind is msgspec.Raw else (name, kind | msgspec.UnsetType, msgspec.UNSET)
 
 
 def _one_a_line(body: bytes, count: int) -> bool:
@@ -100,10 +52,10 @@ def _one_a_line(body: bytes, count: int) -> bool:
 def _count_names(body: bytes) -> int:
     """How many names of fields the body has, or more, never fewer."""
     characters = np.frombuffer(body, U8)
-    behind = characters[np.flatnonzero(characters[:-1] == ord('"')) + 1]
-    if (behind <= ord(" ")).any():
+    quote, behind = characters[:-1] == ord('"'), characters[1:]
+    if (quote & (behind <= ord(" "))).any():
         return body.translate(None, _BLANKS).count(b'":')
-    return int(np.count_nonzero(behind == ord(":")))
+    return int(np.count_nonzero(quote & (behind == ord(":"))))
 
 
 class _Reading:
@@ -114,16 +66,16 @@ class _Reading:
         self._body = body
         self._plain = body.isascii() and b"\\" not in body and b"\x7f" not in body  # no unprintable text possible
         self._set = 2 * len(rows)
-        self._numbers = Literals([row.price for row in rows] + [row.quantity for row in rows])
+        self._numbers = Literals(VALUES["price"](rows) + VALUES["quantity"](rows))
         self._texts: dict[str, list[Any]] = {}
         self._literals: dict[str, Literals] = {}
         for name in names - {"price", "quantity"}:
-            self._take(name, list(map(attrgetter(name), rows)), names is ALL_NAMES)
+            self._take(name, VALUES[name](rows), names is ALL_NAMES)
 
     def _take(self, name: str, values: list[Any], optional: bool) -> None:
         """Keeps a field that some trade has, and counts how many have it."""
         missing = values.count(msgspec.UNSET) if optional else 0
-        if _TYPES[name] is msgspec.Raw:
+        if name in DECIMALS:
             literals = Literals(values)
             missing = literals.missing
             if missing < len(values):
@@ -140,12 +92,13 @@ class _Reading:
         count = self._count
         prices, scales = decimals(self._numbers)
         _require((prices[count:] > 0).all() and (scales != NO_DECIMAL).all(), "a price or quantity")
-        texts = {name: self._text(name) for name in _TEXTS if name in self._texts}
+        texts = {name: self._text(name) for name in TEXTS if name in self._texts}
         _require(set(texts.get("liquidity", ())) <= {*LIQUIDITIES, ""}, "the liquidity")
         instruments, codes = self._instruments(texts.get("account"), texts.get("order_id"))
         texts |= {name: self._trade_ids() for name in ("trade_id",) if name in self._texts}
-        texts |= {name: self._tags() for name in ("tags",) if name in self._texts}
-        optional = {name: Text.of(values) for name, values in texts.items()} | self._integers()
+        optional = {name: self._column(values) for name, values in texts.items()} | self._integers()
+        if "tags" in self._texts:
+            optional["tags"] = Text.of(self._tags())
         timestamps = self._times("timestamp")
         given = timestamps != ABSENT
         return (
@@ -165,20 +118,37 @@ class _Reading:
         )
 
     def _text(self, name: str) -> list[str]:
-        return self._checked([value or "" for value in self._texts[name]])
-
-    def _checked(self, values: list[str]) -> list[str]:
-        _require(max(map(len, values)) <= MAX_TEXT, "a long text")
-        _require(self._plain or not UNPRINTABLE.search("".join(values)), "a control character")
+        values = self._texts[name]
+        try:
+            "".join(values)  # the quickest way to see that all are texts
+        except TypeError:
+            return [value or "" for value in values]
         return values
 
     def _trade_ids(self) -> list[str]:
         values = self._texts["trade_id"]
+        with suppress(TypeError):
+            "".join(values)
+            return values
         kinds = set(map(type, values))
         _require(float not in kinds, "an integer with a fraction or exponent")
-        if kinds != {str}:
-            values = [str(value) if type(value) is int else value or "" for value in values]
-        return self._checked(values)
+        return [str(value) if type(value) is int else value or "" for value in values]
+
+    def _column(self, values: list[str]) -> Text:
+        """A column of texts that obey the rules."""
+        joined = "".join(values)
+        _require(self._plain or not UNPRINTABLE.search(joined), "a control character")
+        blob = joined.encode()
+        sized: list[Any] = values if len(blob) == len(joined) else [value.encode() for value in values]
+        try:
+            lengths = np.frombuffer(bytes(map(len, sized)), U8)
+        except ValueError as error:
+            raise Doubt("a long text") from error
+        if lengths.max() > MAX_TEXT:
+            _require(max(map(len, values)) <= MAX_TEXT, "a long text")
+        offsets = np.zeros(len(values) + 1, U32)
+        np.cumsum(lengths, out=offsets[1:])
+        return Text(offsets, np.frombuffer(blob, U8))
 
     def _tags(self) -> list[str]:
         values = self._texts["tags"]
@@ -188,15 +158,29 @@ class _Reading:
         if "side" not in self._texts:
             return np.zeros(self._count, U8)
         try:
-            return np.fromiter(map(_SIDE_CODES.__getitem__, self._texts["side"]), U8, self._count)
+            return np.frombuffer(bytes(map(_SIDE_CODES.__getitem__, self._texts["side"])), U8)
         except KeyError as error:
             raise Doubt("the side") from error
 
     def _times(self, name: str) -> Array:
-        return times(self._literals[name]) if name in self._literals else np.full(self._count, ABSENT, I64)
+        if name not in self._texts:
+            return np.full(self._count, ABSENT, I64)
+        values = self._texts[name]
+        kinds = set(map(type, values))
+        if kinds == {int}:
+            instants = _int64(values)
+            _require(instants.min() >= SMALLEST_INTEGER, "a time that looks like seconds")
+            return instants
+        _require(float not in kinds, "an integer with a fraction or exponent")
+        if kinds == {str}:
+            tokens = ('"' + '"\n"'.join(values) + '"').encode().split(b"\n")
+            _require(len(tokens) == len(values), "a line break")
+        else:
+            tokens = [_token(value) for value in values]
+        return times(Literals(tokens))
 
     def _integers(self) -> dict[str, Array | Text]:
-        found: dict[str, Array | Text] = {name: self._times(name) for name in _TIMES[1:] if name in self._literals}
+        found: dict[str, Array | Text] = {name: self._times(name) for name in TIMES[1:] if name in self._texts}
         if "fee" in self._literals:
             found["fee"], found["fee_scale"] = decimals(self._literals["fee"])
         if "source_seq" in self._texts:
@@ -206,28 +190,38 @@ class _Reading:
     def _source_seq(self) -> Array:
         values = self._texts["source_seq"]
         _require(float not in set(map(type, values)), "an integer with a fraction or exponent")
-        _require(all(-(2**63) < value < 2**63 for value in values if type(value) is int), "a large integer")
-        return np.array([value if type(value) is int else ABSENT for value in values], I64)
+        numbers = _int64([value for value in values if type(value) is int])
+        _require(numbers.min(initial=0) > ABSENT, "an integer that does not fit")
+        return _int64([value if type(value) is int else ABSENT for value in values])
 
     def _instruments(
         self, accounts: list[str] | None, orders: list[str] | None
     ) -> tuple[tuple[Instrument, ...], Array]:
-        columns: dict[str, list[Any]] = {
-            name: [value or "" for value in self._texts[name]] for name in _INSTRUMENT_TEXTS if name in self._texts
-        }
-        if (kinds := self._kinds(accounts, orders)) is not None:
-            columns["kind"] = kinds
+        columns: dict[str, list[Any]] = {name: self._texts[name] for name in _INSTRUMENT_TEXTS if name in self._texts}
+        columns["kind"] = self._kinds(accounts, orders)
         if "multiplier" in self._literals:
             columns["multiplier"] = self._multipliers()
-        keys: list[Any] = list(zip(*columns.values(), strict=True))
-        table = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-        codes = np.fromiter(map(table.__getitem__, keys), U32, len(keys))
-        return tuple(_instrument(dict(zip(columns, key, strict=True))) for key in table), codes
+        same = {name: values[0] for name, values in columns.items() if values.count(values[0]) == len(values)}
+        names = [name for name in columns if name not in same]
+        if not names:
+            return (_instrument(**same),), np.zeros(self._count, U32)
+        keys: list[Any] = columns[names[0]]
+        if len(names) > 1:
+            keys = list(zip(*map(columns.__getitem__, names), strict=True))
+        table: dict[Instrument, int] = {}
+        code_of = {}
+        for key in dict.fromkeys(keys):
+            instrument = _instrument(**same, **dict(zip(names, key if len(names) > 1 else (key,), strict=True)))
+            code_of[key] = table.setdefault(instrument, len(table))
+        codes = map(code_of.__getitem__, keys)
+        few = len(table) <= _FEW
+        return tuple(table), np.frombuffer(bytes(codes), U8).astype(U32) if few else np.array(list(codes), U32)
 
-    def _kinds(self, accounts: list[str] | None, orders: list[str] | None) -> list[str] | None:
-        """None when all are prints."""
-        if "kind" not in self._texts and accounts is None and orders is None:
-            return None
+    def _kinds(self, accounts: list[str] | None, orders: list[str] | None) -> list[Any]:
+        """One for all when all are the same."""
+        ours = accounts if orders is None else orders
+        if "kind" not in self._texts and (ours is None or all(ours)):
+            return ["print"] if ours is None else ["fill"]
         none = [""] * self._count
         kinds = self._texts.get("kind", none)
         _require(kinds is none or set(kinds) <= _KNOWN_KINDS, "the kind")
@@ -244,10 +238,13 @@ class _Reading:
         return list(zip(mantissas.tolist(), scales.tolist(), strict=True))
 
 
-def _instrument(given: dict[str, Any]) -> Instrument:
-    texts = {name: _ruled(name, given.get(name, "")) for name in _INSTRUMENT_TEXTS}
-    multiplier, scale = given.get("multiplier", (1, 0))
-    return Instrument(texts["venue"], texts["symbol"], given.get("kind", "print"), texts["currency"], multiplier, scale)
+@lru_cache(maxsize=4096)
+def _instrument(
+    symbol: Any, kind: str, venue: Any = None, currency: Any = None, multiplier: tuple[int, int] = (1, 0)
+) -> Instrument:
+    """The instrument of these values as they were sent. Raises Doubt."""
+    name = _ruled("symbol", symbol or "")
+    return Instrument(_ruled("venue", venue or ""), name, kind, _ruled("currency", currency or ""), *multiplier)
 
 
 def _ruled(name: str, value: object) -> str:
@@ -256,6 +253,18 @@ def _ruled(name: str, value: object) -> str:
     except ValueError as error:
         raise Doubt(str(error)) from error
     return text
+
+
+def _int64(values: list[int]) -> Array:
+    try:
+        return np.array(values, I64)
+    except OverflowError as error:
+        raise Doubt("a large integer") from error
+
+
+def _token(value: Any) -> bytes:
+    """A text or an integer as JSON, nothing for what was not sent. What would have to be escaped is doubted later."""
+    return b'"%b"' % value.encode() if type(value) is str else b"%d" % value if type(value) is int else b""
 
 
 def _require(sure: object, what: str) -> None:

@@ -1,50 +1,70 @@
 """What tells a resend from a new trade: the digest of its key and the fingerprint of its payload.
 
 The key is (venue, symbol, kind, account, order_id, trade_id); only trades with a trade_id have one. The same key
-with the same fingerprint is a duplicate, with another one a conflict. Both are journaled, so neither may ever change:
+with the same fingerprint is a duplicate, with another one a conflict. Both are journaled, so neither may ever change.
 
-    key digest    BLAKE2b-128, personalised "trade key", of the six texts joined by NUL (no field can contain one)
-    fingerprint   BLAKE2b-64, personalised "trade payload", of
-                  16 bytes key digest; i64 price, quantity, multiplier, fee, timestamp, source_seq, order_sent_at;
-                  u8 side and scales of price, quantity, multiplier, fee; all little endian; then currency,
-                  ref_trade_id, strategy, liquidity, fee_currency, source and tags joined by NUL
+Both are keyed multilinear hashes (Carter and Wegman; Lemire and Kaser, "Strongly universal string hashing is fast",
+2014). A message is a vector of words m of 32 bits at fixed places i >= 1, all others zero; each lane j of the hash is
+
+    the high 32 bits of  k[0, j] + sum of k[i, j] * m[i]  mod 2^64
+
+    key digest    4 lanes, the first one lowest. Words: the six texts of the key, in their order
+    fingerprint   2 lanes. Words: the 4 lanes of the key digest;
+                  side + price_scale 2^8 + quantity_scale 2^16 + fee_scale 2^24;
+                  price, quantity, timestamp, fee, source_seq, order_sent_at, multiplier, low half first;
+                  multiplier_scale; the texts currency, ref_trade_id, strategy, liquidity, fee_currency, source, tags
+    a text        its length in bytes, then its UTF-8 padded with zeros to 64 words (tags: 128), little endian
+    a number      exclusive or what stands for its absence: fee_scale 255, timestamp, source_seq and order_sent_at
+                  times.ABSENT, the others 0
+    k[i, j]       the u64 at 8 * (lanes * i + j), little endian, in SHAKE-256 of "trade key" or "trade payload" followed
+                  by the secret of 16 bytes
+
+Two keys that were chosen without knowing the secret have the same digest with a probability of 2^-128, two payloads of
+one key the same fingerprint with 2^-64 (this is proven for random k, for any two messages). Who knows the secret can
+make them the same, so it belongs in the data directory and nowhere else. What is absent adds nothing to the sum; what
+an instrument adds is computed once.
 
 sent_at and received_at are no part of the payload: a resend differs in them. A timestamp counts when it was sent only,
-else as absent. A fingerprint is read as a little endian u64, a digest as two.
+else as absent. A fingerprint is a u64, a digest two, the low one first.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from hashlib import blake2b
-from struct import Struct
-from typing import Any
+from collections.abc import Sequence
+from functools import lru_cache
 
 import msgspec
 import numpy as np
 
 from telemetry.columns import Columns
 from telemetry.frame import Array
+from telemetry.multilinear import U64, WORD_BYTES, Words, halves
 from telemetry.times import ABSENT
-from telemetry.trade import NO_FEE, Trade
+from telemetry.trade import MAX_TAGS, MAX_TEXT, NO_FEE, Instrument, Trade
 
-PERSON_KEY, PERSON_PAYLOAD = b"trade key", b"trade payload"
-_KEY = blake2b(digest_size=16, person=PERSON_KEY)
-_PAYLOAD = blake2b(digest_size=8, person=PERSON_PAYLOAD)
-_BOOL, _U64 = np.dtype(bool), np.dtype("<u8")
-_NUMBERS = Struct("<qqqqqqqBBBBB")
-_PACKED = np.dtype(
-    [
-        ("key", "S16"),
-        *(
-            (name, "<i8")
-            for name in ("price", "quantity", "multiplier", "fee", "timestamp", "source_seq", "order_sent_at")
-        ),
-        *((name, "u1") for name in ("side", "price_scale", "quantity_scale", "multiplier_scale", "fee_scale")),
-    ]
-)
-_TEXTS = ("ref_trade_id", "strategy", "liquidity", "fee_currency", "source", "tags")
-_DEFAULTS = {"fee": 0, "fee_scale": NO_FEE, "source_seq": ABSENT, "order_sent_at": ABSENT}
+SECRET_BYTES = 16
+NO_SECRET = bytes(SECRET_BYTES)  # where nothing is kept: tests, and bodies that are only looked at
+KEY_LANES, PAYLOAD_LANES = 4, 2
+KEY_TEXTS = ("venue", "symbol", "kind", "account", "order_id", "trade_id")
+NUMBERS = ("price", "quantity", "timestamp", "fee", "source_seq", "order_sent_at")
+PAYLOAD_TEXTS = ("ref_trade_id", "strategy", "liquidity", "fee_currency", "source", "tags")
+ABSENCE = {name: ABSENT if name in ("timestamp", "source_seq", "order_sent_at") else 0 for name in NUMBERS}
+_OF_INSTRUMENT = 3  # of the texts of the key
+_INSTRUMENT = len(Instrument._fields)  # the first values of a Trade
+_INSTRUMENTS = 4096  # whose sums are kept, some 300 bytes each
+_TEXT_WORDS, _TAGS_WORDS = MAX_TEXT, MAX_TAGS // WORD_BYTES  # a character has at most four bytes, a word
+
+# Where the fields begin in the messages.
+KEY_AT = {name: 1 + (1 + _TEXT_WORDS) * place for place, name in enumerate(KEY_TEXTS)}
+KEY_WORDS = 1 + (1 + _TEXT_WORDS) * len(KEY_TEXTS)
+DIGEST_AT, SMALL_AT = 1, 1 + KEY_LANES
+NUMBERS_AT = {name: SMALL_AT + 1 + 2 * place for place, name in enumerate(NUMBERS)}
+MULTIPLIER_AT = SMALL_AT + 1 + 2 * len(NUMBERS)
+CURRENCY_AT = MULTIPLIER_AT + 3
+PAYLOAD_AT = {name: CURRENCY_AT + (1 + _TEXT_WORDS) * place for place, name in enumerate(PAYLOAD_TEXTS, 1)}
+PAYLOAD_WORDS = PAYLOAD_AT["tags"] + 1 + _TAGS_WORDS
+
+_BOOL = np.dtype(bool)
 
 
 class Keys(msgspec.Struct, frozen=True, eq=False):  # quicker to make than a dataclass, once for each request
@@ -55,51 +75,111 @@ class Keys(msgspec.Struct, frozen=True, eq=False):  # quicker to make than a dat
     fingerprints: Array  # u64[n]
 
 
-def key_digest(trade: Trade) -> bytes:
-    """16 bytes that identify the trade among all, meaningful only when it has a trade_id."""
-    text = "\0".join((trade.venue, trade.symbol, trade.kind, trade.account, trade.order_id, trade.trade_id))
-    return _hash(_KEY, text.encode())
+class Digests:
+    """The hashes of one secret. Thread safe."""
 
+    def __init__(self, secret: bytes = NO_SECRET) -> None:
+        if len(secret) != SECRET_BYTES:
+            raise ValueError(f"expected a secret of {SECRET_BYTES} bytes, received {len(secret)}")
+        self.key = Words(b"trade key" + secret, KEY_WORDS, KEY_LANES)
+        self.payload = Words(b"trade payload" + secret, PAYLOAD_WORDS, PAYLOAD_LANES)
 
-def fingerprint(trade: Trade, timestamp_given: bool) -> int:
-    """64 bits of everything that was sent, by value, except `sent_at`."""
-    return int.from_bytes(_payload(trade, key_digest(trade), timestamp_given), "little")
+        self._instrument_sums = lru_cache(maxsize=_INSTRUMENTS)(self._sums_of_instrument)
 
+    def key_digest(self, trade: Trade) -> bytes:
+        """16 bytes that identify the trade among all, meaningful only when it has a trade_id."""
+        total = self._instrument_sums(trade[:_INSTRUMENT])[0]
+        for name in KEY_TEXTS[_OF_INSTRUMENT:]:
+            if text := getattr(trade, name):
+                total += self.key.text(KEY_AT[name], text)
+        return self.key.finish(total)
 
-def keys_of_trades(trades: Sequence[Trade], timestamps_given: Sequence[bool]) -> Keys:
-    """The keys of a few trades."""
-    digests = [key_digest(trade) if trade.trade_id else bytes(16) for trade in trades]
-    prints = [
-        _payload(trade, digest, given) if trade.trade_id else bytes(8)
-        for trade, digest, given in zip(trades, digests, timestamps_given, strict=True)
-    ]
-    given = np.frombuffer(bytes([trade.trade_id != "" for trade in trades]), _BOOL)
-    return _keys(given, digests, prints)
+    def fingerprint(self, trade: Trade, timestamp_given: bool) -> int:
+        """64 bits of everything that was sent, by value, except `sent_at`."""
+        return int.from_bytes(self._payload(trade, self.key_digest(trade), timestamp_given), "little")
 
+    def keys_of_trades(self, trades: Sequence[Trade], timestamps_given: Sequence[bool]) -> Keys:
+        """The keys of a few trades."""
+        digests = [self.key_digest(trade) if trade.trade_id else bytes(16) for trade in trades]
+        prints = [
+            self._payload(trade, digest, given) if trade.trade_id else bytes(8)
+            for trade, digest, given in zip(trades, digests, timestamps_given, strict=True)
+        ]
+        given = np.frombuffer(bytes([trade.trade_id != "" for trade in trades]), _BOOL)
+        pairs = np.frombuffer(bytearray().join(digests), U64).reshape(-1, 2)  # bytearray: writable
+        return Keys(given, pairs, np.frombuffer(bytearray().join(prints), U64))
 
-def keys_of_columns(columns: Columns, timestamps_given: Array) -> Keys:
-    """The keys of many trades; `timestamps_given` is bool[n]."""
-    ids = columns.text("trade_id")
-    if ids is None:
-        return no_keys(len(columns))
-    given = np.diff(ids.offsets) > 0
-    digests = _hash_all(_KEY, _key_texts(columns, ids.parts()))
-    numbers = _packed_numbers(columns, timestamps_given, b"".join(digests))
-    size = _PACKED.itemsize
-    starts = range(0, len(numbers), size)
-    rests = _payload_texts(columns)
-    prints = _hash_all(
-        _PAYLOAD, (numbers[start : start + size] + rest for start, rest in zip(starts, rests, strict=True))
-    )
-    keys = _keys(given, digests, prints)
-    if not given.all():
-        keys.digests[~given], keys.fingerprints[~given] = 0, 0
-    return keys
+    def keys_of_columns(self, columns: Columns, timestamps_given: Array) -> Keys:
+        """The keys of many trades; `timestamps_given` is bool[n]."""
+        ids = columns.text("trade_id")
+        if ids is None:
+            return no_keys(len(columns))
+        digests = self._key_digests(columns)
+        fingerprints = self._fingerprints(columns, timestamps_given, digests)
+        given = ids.offsets[1:] > ids.offsets[:-1]
+        if not given.all():
+            digests[:, ~given], fingerprints[~given] = 0, 0
+        return Keys(given, np.ascontiguousarray(digests.T), fingerprints)
+
+    def _payload(self, trade: Trade, digest: bytes, timestamp_given: bool) -> bytes:
+        words = self.payload
+        total = words.number(DIGEST_AT, int.from_bytes(digest[:8], "little"))
+        total += words.number(DIGEST_AT + 2, int.from_bytes(digest[8:], "little"))
+        total += self._instrument_sums(trade[:_INSTRUMENT])[1]
+        total += words.packed[SMALL_AT] * (
+            trade.side | trade.price_scale << 8 | trade.quantity_scale << 16 | (trade.fee_scale ^ NO_FEE) << 24
+        )
+        for name, at in NUMBERS_AT.items():
+            value = getattr(trade, name)
+            if value != ABSENCE[name] and (name != "timestamp" or timestamp_given):
+                total += words.number(at, value ^ ABSENCE[name])
+        for name, at in PAYLOAD_AT.items():
+            if text := getattr(trade, name):
+                total += words.text(at, text)
+        return words.finish(total)
+
+    def _key_digests(self, columns: Columns) -> Array:
+        totals = [self._instrument_sums(entry)[0] for entry in columns.instruments]
+        sums = self.key.spread(totals, columns.instrument)
+        for name in KEY_TEXTS[_OF_INSTRUMENT:]:
+            if (column := columns.text(name)) is not None:
+                self.key.add_texts(sums, KEY_AT[name], column)
+        return self.key.finish_all(sums)
+
+    def _fingerprints(self, columns: Columns, timestamps_given: Array, digests: Array) -> Array:
+        words = self.payload
+        totals = [self._instrument_sums(entry)[1] for entry in columns.instruments]
+        sums = words.spread(totals, columns.instrument)
+        numbers = {
+            name: values ^ ABSENCE[name] for name in NUMBERS_AT if (values := columns.integers(name)) is not None
+        }
+        numbers |= {"price": columns.price, "quantity": columns.quantity}
+        numbers["timestamp"] = (columns.timestamp ^ ABSENT) * timestamps_given
+        places = [
+            place + half
+            for place in (DIGEST_AT, DIGEST_AT + 2, *map(NUMBERS_AT.__getitem__, numbers))
+            for half in (0, 1)
+        ]
+        words.add_words(sums, places, halves([*digests, *numbers.values()]))
+        words.add_words(sums, [SMALL_AT], _small(columns)[None])
+        for name, at in PAYLOAD_AT.items():
+            if (column := columns.text(name)) is not None:
+                words.add_texts(sums, at, column)
+        prints: Array = words.finish_all(sums)[0]
+        return prints
+
+    def _sums_of_instrument(self, instrument: Instrument) -> tuple[int, int]:
+        """What an instrument adds to the keys and payloads of its trades."""
+        venue, symbol, kind, currency, multiplier, scale = instrument
+        places = [KEY_AT[name] for name in KEY_TEXTS[:_OF_INSTRUMENT]]
+        of_key = sum(map(self.key.text, places, (venue, symbol, kind)))
+        of_payload = self.payload.number(MULTIPLIER_AT, multiplier) + self.payload.packed[MULTIPLIER_AT + 2] * scale
+        return of_key, of_payload + self.payload.text(CURRENCY_AT, currency)
 
 
 def no_keys(count: int) -> Keys:
     """The keys of `count` trades without a trade_id."""
-    return Keys(np.zeros(count, bool), np.zeros((count, 2), _U64), np.zeros(count, _U64))
+    return Keys(np.zeros(count, bool), np.zeros((count, 2), U64), np.zeros(count, U64))
 
 
 def join_keys(parts: Sequence[Keys]) -> Keys:
@@ -111,89 +191,9 @@ def join_keys(parts: Sequence[Keys]) -> Keys:
     )
 
 
-def _hash(start: Any, data: bytes) -> bytes:
-    digest = start.copy()  # half the price of a new object with its parameters
-    digest.update(data)
-    value: bytes = digest.digest()
-    return value
-
-
-def _hash_all(start: Any, rows: Iterable[bytes]) -> list[bytes]:
-    digests = []
-    for row in rows:
-        digest = start.copy()
-        digest.update(row)
-        digests.append(digest.digest())
-    return digests
-
-
-def _keys(given: Array, digests: list[bytes], prints: list[bytes]) -> Keys:
-    # bytearray: the arrays are writable
-    pairs = np.frombuffer(bytearray().join(digests), _U64).reshape(-1, 2)
-    return Keys(given, pairs, np.frombuffer(bytearray().join(prints), _U64))
-
-
-def _payload(trade: Trade, digest: bytes, timestamp_given: bool) -> bytes:
-    numbers = _NUMBERS.pack(
-        trade.price,
-        trade.quantity,
-        trade.multiplier,
-        trade.fee,
-        trade.timestamp if timestamp_given else ABSENT,
-        trade.source_seq,
-        trade.order_sent_at,
-        trade.side,
-        trade.price_scale,
-        trade.quantity_scale,
-        trade.multiplier_scale,
-        trade.fee_scale,
-    )
-    texts = (
-        trade.currency,
-        trade.ref_trade_id,
-        trade.strategy,
-        trade.liquidity,
-        trade.fee_currency,
-        trade.source,
-        trade.tags,
-    )
-    return _hash(_PAYLOAD, digest + numbers + "\0".join(texts).encode())
-
-
-def _key_texts(columns: Columns, ids: list[bytes]) -> Iterable[bytes]:
-    starts = [f"{venue}\0{symbol}\0{kind}\0".encode() for venue, symbol, kind, *_ in columns.instruments]
-    codes = columns.instrument.tolist()
-    accounts, orders = columns.text("account"), columns.text("order_id")
-    if accounts is None and orders is None:
-        starts = [start + b"\0\0" for start in starts]
-        return [starts[code] + trade_id for code, trade_id in zip(codes, ids, strict=True)]
-    none = [b""] * len(ids)
-    rows = zip(codes, accounts.parts() if accounts else none, orders.parts() if orders else none, ids, strict=True)
-    return [b"%b%b\0%b\0%b" % (starts[code], account, order, trade_id) for code, account, order, trade_id in rows]
-
-
-def _packed_numbers(columns: Columns, timestamps_given: Array, digests: bytes) -> bytes:
-    rows = np.zeros(len(columns), _PACKED)
-    rows["key"] = np.frombuffer(digests, "S16")
-    for name in ("side", "price", "price_scale", "quantity", "quantity_scale"):
-        rows[name] = getattr(columns, name)
-    for name, default in _DEFAULTS.items():
-        values = columns.integers(name)
-        rows[name] = default if values is None else values
-    rows["timestamp"] = np.where(timestamps_given, columns.timestamp, ABSENT)
-    for name in ("multiplier", "multiplier_scale"):
-        rows[name] = np.array([getattr(entry, name) for entry in columns.instruments])[columns.instrument]
-    return rows.tobytes()
-
-
-def _payload_texts(columns: Columns) -> list[bytes]:
-    currencies = [entry.currency for entry in columns.instruments]
-    codes = columns.instrument.tolist()
-    given = [columns.text(name) for name in _TEXTS]
-    if not any(given):
-        rests = [(currency + "\0" * len(_TEXTS)).encode() for currency in currencies]
-        return [rests[code] for code in codes]
-    none = [b""] * len(codes)
-    texts = [none if column is None else column.parts() for column in given]
-    encoded = [currency.encode() for currency in currencies]
-    return [b"\0".join(row) for row in zip([encoded[code] for code in codes], *texts, strict=True)]
+def _small(columns: Columns) -> Array:
+    """The word of a side and scales."""
+    small = columns.quantity_scale.astype(U64) << np.uint64(8) | columns.price_scale
+    small = small << np.uint64(8) | columns.side
+    scales = columns.integers("fee_scale")
+    return small if scales is None else small | (scales ^ np.uint8(NO_FEE)).astype(U64) << np.uint64(24)

@@ -64,12 +64,13 @@ INTEGERS = frozenset(("fee", "source_seq", "sent_at", "order_sent_at"))
 
 Buffer = bytes | bytearray | memoryview
 Array = npt.NDArray[Any]
+Rows = slice | Array
 Unpacked = tuple[
     tuple[Instrument, ...], Array, Array, Array, Array, Array, Array, Array, Array, dict[str, "Array | Text"]
 ]
 U32, I64, U8 = np.dtype("<u4"), np.dtype("<i8"), np.dtype("u1")
-_HEAD = struct.Struct("<B3xIIIQ")
-_ROW_BYTES = 39  # of the columns that every trade has
+HEAD = struct.Struct("<B3xIIIQ")
+ROW_BYTES = 39  # of the columns that every trade has
 _table_encoder = msgspec.msgpack.Encoder()
 _table_decoder = msgspec.msgpack.Decoder(tuple[Instrument, ...])
 
@@ -102,6 +103,17 @@ class Text:
         offsets = self.offsets[start : stop + 1]
         return Text(offsets - offsets[0], self.blob[offsets[0] : offsets[-1]])
 
+    def only(self, mask: Array) -> Text:
+        """The rows that the mask has."""
+        lengths = np.diff(self.offsets)
+        offsets = np.zeros(np.count_nonzero(mask) + 1, U32)
+        np.cumsum(lengths[mask], out=offsets[1:])
+        return Text(offsets, self.blob[np.repeat(mask, lengths)])
+
+    def rows(self, which: Rows) -> Text:
+        """As `slice` or `only`."""
+        return self.slice(which.start, which.stop) if isinstance(which, slice) else self.only(which)
+
     @classmethod
     def of(cls, values: Sequence[str]) -> Text:
         """The column of these texts."""
@@ -127,14 +139,14 @@ def pack(columns: Columns) -> bytes:
         (columns.price_scale.tobytes(), columns.quantity_scale.tobytes()),
     ]
     parts = [part for section in sections for part in section]
-    parts += [bytes(-_ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
+    parts += [bytes(-ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
     mask = 0
     for bit, name in enumerate(OPTIONAL):
         if (column := columns.optional.get(name)) is not None:
             mask |= 1 << bit
             parts += _pack_optional(column)
-    length = _HEAD.size + sum(map(len, parts))
-    return b"".join((_HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts))
+    length = HEAD.size + sum(map(len, parts))
+    return b"".join((HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts))
 
 
 def _pack_optional(column: Array | Text) -> list[bytes]:
@@ -145,19 +157,19 @@ def _pack_optional(column: Array | Text) -> list[bytes]:
 def unpack(buffer: Buffer) -> Unpacked:
     """The arguments of Columns. Raises InvalidInput on anything that `pack` did not write."""
     view = memoryview(buffer).cast("B").toreadonly()
-    if len(view) < _HEAD.size:
-        raise InvalidInput(f"expected a frame of at least {_HEAD.size} bytes, received {len(view)}")
-    version, count, table_bytes, mask, length = _HEAD.unpack_from(view)
+    if len(view) < HEAD.size:
+        raise InvalidInput(f"expected a frame of at least {HEAD.size} bytes, received {len(view)}")
+    version, count, table_bytes, mask, length = HEAD.unpack_from(view)
     if version != VERSION or mask >> len(OPTIONAL):
         raise InvalidInput(f"expected frame version {VERSION} and known columns, received version {version}, {mask:#x}")
-    if not _HEAD.size <= length <= len(view):
+    if not HEAD.size <= length <= len(view):
         raise InvalidInput(f"expected a frame of {length} bytes, received {len(view)}")
     reader = _Reader(view[:length])
     price, quantity, timestamp, received_at = (reader.take(I64, count) for _ in range(4))
     instrument, small = reader.take(U32, count), reader.take(U8, 3 * count)
     reader.align()
     side, scales = small[:count], small[count:]
-    instruments = _unpack_table(reader.take(U8, table_bytes).tobytes())
+    instruments = unpack_table(reader.take(U8, table_bytes).tobytes())
     reader.align()
     if count and not (_most(instrument) < len(instruments) and _most(side) < len(SIDES) and _most(scales) <= MAX_SCALE):
         raise InvalidInput("expected known instruments, sides and scales in the frame, received others")
@@ -180,7 +192,8 @@ def unpack(buffer: Buffer) -> Unpacked:
 _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
-def _unpack_table(packed: bytes) -> tuple[Instrument, ...]:
+def unpack_table(packed: Buffer) -> tuple[Instrument, ...]:
+    """The instruments of a table. Raises InvalidInput."""
     try:
         table = _table_decoder.decode(packed)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
@@ -199,7 +212,7 @@ class _Reader:
         if not self._bytes[:8].view(I64).flags.aligned:  # a view into a larger message; else it is read in place
             self._bytes = self._bytes.copy()
             self._bytes.flags.writeable = False
-        self._at = _HEAD.size
+        self._at = HEAD.size
 
     def take(self, dtype: np.dtype[Any], count: int) -> Array:
         """The next `count` values."""

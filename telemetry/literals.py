@@ -12,13 +12,15 @@ from collections.abc import Sequence
 import msgspec
 import numpy as np
 
-from telemetry.decimals import MAX_DIGITS, MAX_SCALE, parse_decimal
+from telemetry.decimals import MAX_DIGITS, parse_decimal
 from telemetry.frame import I64, U8, Array
 from telemetry.times import ABSENT, LATEST, SMALLEST_INTEGER, day_number, parse_integer_time, parse_time
 
 NO_DECIMAL = 255  # scale of a row without a value
 _MARGIN = 40  # bytes behind the last row that may be looked at
-_POWERS = 10 ** np.arange(MAX_SCALE + 1, dtype=I64)
+_WIDTH = MAX_DIGITS + 1  # characters that are read at once: 18 digits and a dot, or the 19 digits of a time
+_POWERS = 10 ** np.arange(_WIDTH + 1, dtype=np.uint64)
+_WEIGHTS, _PLACES = _POWERS[_WIDTH - 1 :: -1], np.arange(_WIDTH, dtype=U8)[::-1]  # of these characters
 _QUOTE, _MINUS, _DOT, _ZERO, _LINE = b'"-.0\n'
 _DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]  # of YYYY-MM-DDThh:mm:ss
 
@@ -30,7 +32,7 @@ class Doubt(Exception):
 class Literals:
     """The rows of one column. `starts` and `ends` are without the quotes of strings."""
 
-    def __init__(self, values: Sequence[msgspec.Raw]) -> None:
+    def __init__(self, values: Sequence[msgspec.Raw | bytes]) -> None:
         self.values = values
         joined = b"\n".join(values) + b"\n" * _MARGIN
         self.text: Array = np.frombuffer(joined, U8)
@@ -64,22 +66,19 @@ def decimals(literals: Literals) -> tuple[Array, Array]:
     negative = text[literals.starts] == _MINUS
     starts = literals.starts + negative
     sizes = ends - starts
-    width = max(1, min(int(sizes.max()), MAX_DIGITS + 1))
-    characters, inside = _right_aligned(text, starts, ends, width)
+    characters = _right_aligned(text, sizes, ends, max(1, min(int(sizes.max()), _WIDTH)))
     digits = characters - _ZERO  # u8: what is no digit wraps to more than 9
-    is_digit = (digits < 10) & inside
-    is_dot = (characters == _DOT) & inside
-    dots = is_dot.sum(axis=0)
-    count = is_digit.sum(axis=0)
+    is_digit, is_dot = digits < 10, characters == _DOT
+    count, dots = _count(is_digit), _count(is_dot)
     plain = (count + dots == sizes) & (count <= MAX_DIGITS) & (dots <= 1) & _starts_and_ends_well(text, starts, ends)
-    scales = np.where(dots > 0, width - 1 - is_dot.argmax(axis=0), 0)
-    mantissas = _horner(digits, is_digit)
+    scales = np.einsum("w,wn->n", _PLACES[-len(digits) :], is_dot.view(U8)) * plain
+    digits *= is_digit
+    mantissas = _mantissas(digits, scales, dots)
     zeros = np.minimum(_trailing_zeros(characters, dots > 0), scales)
     if zeros.any():
-        mantissas //= _POWERS[zeros * plain]
+        mantissas //= _POWERS[zeros].view(I64)
         scales -= zeros
     mantissas[negative] *= -1
-    scales = scales.astype(U8)
     for row in np.flatnonzero(~plain).tolist():
         mantissas[row], scales[row] = _decimal(literals, row)
     return mantissas, scales
@@ -95,10 +94,26 @@ def _decimal(literals: Literals, row: int) -> tuple[int, int]:
         raise Doubt(str(error)) from error
 
 
-def _right_aligned(text: Array, starts: Array, ends: Array, width: int) -> tuple[Array, Array]:
-    """The last `width` characters of each row, one line for each place, and which of them belong to the row."""
-    places = ends + np.arange(-width, 0)[:, None]
-    return text[places], places >= starts
+def _right_aligned(text: Array, sizes: Array, ends: Array, width: int) -> Array:
+    """The last `width` characters of each row, one line for each place; zeros before the beginning of the row."""
+    if (missing := width - int(ends[0])) > 0:  # before the first row, which ends first
+        text, ends = np.concatenate((np.zeros(missing, U8), text)), ends + missing
+    characters = _characters(text, ends - width, width)
+    for place in range(width - min(width, int(sizes.min()))):
+        characters[place] *= sizes >= width - place
+    return characters
+
+
+def _characters(text: Array, starts: Array, width: int) -> Array:
+    """The `width` characters from each start on, one line for each place."""
+    everywhere: Array = np.ndarray((len(text) - width + 1,), f"V{width}", text, 0, (1,))  # a piece begins at each byte
+    return np.ascontiguousarray(everywhere[starts].view(U8).reshape(-1, width).T)
+
+
+def _count(marks: Array) -> Array:
+    """How many marks each row has."""
+    counts: Array = np.add.reduce(marks.view(U8), axis=0, dtype=U8)
+    return counts
 
 
 def _starts_and_ends_well(text: Array, starts: Array, ends: Array) -> Array:
@@ -108,15 +123,22 @@ def _starts_and_ends_well(text: Array, starts: Array, ends: Array) -> Array:
     return well
 
 
-def _horner(digits: Array, used: Array) -> Array:
-    total = np.zeros(digits.shape[1], I64)
-    for line, mask in zip(digits, used, strict=True):
-        total = np.where(mask, total * 10 + line, total)
-    return total
+def _mantissas(digits: Array, scales: Array, dots: Array) -> Array:
+    """The digits without the dot, which stands as another 0 between them."""
+    values = _values(digits)
+    if dots.any():
+        values -= values // _POWERS[scales + 1] * dots * (_POWERS[scales] * np.uint64(9))
+    return values.view(I64)
+
+
+def _values(digits: Array) -> Array:
+    """The numbers (u64) that these digits are."""
+    values: Array = np.einsum("w,wn->n", _WEIGHTS[-len(digits) :], digits.astype(np.uint64))
+    return values
 
 
 def _trailing_zeros(characters: Array, alive: Array) -> Array:
-    count = np.zeros(characters.shape[1], I64)
+    count = np.zeros(characters.shape[1], U8)
     for line in characters[::-1]:
         alive = alive & (line == _ZERO)
         if not alive.any():
@@ -152,20 +174,18 @@ def _time(literals: Literals, row: int) -> int:
 def _integers(text: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
     """Nanoseconds as 18 or 19 digits, and which rows are that."""
     sizes = ends - starts
-    characters, inside = _right_aligned(text, starts, ends, 19)
-    digits = characters - _ZERO
-    is_digit = (digits < 10) & inside
-    values = np.zeros(len(starts), np.uint64)
-    for line, mask in zip(digits, is_digit, strict=True):
-        values = np.where(mask, values * np.uint64(10) + line, values)
-    good = (is_digit.sum(axis=0) == sizes) & (sizes <= 19) & (text[starts] != _ZERO)
+    digits = _right_aligned(text, sizes, ends, _WIDTH) - _ZERO
+    is_digit = digits < 10
+    digits *= is_digit
+    values = _values(digits)
+    good = (_count(is_digit) == sizes) & (sizes <= _WIDTH) & (text[starts] != _ZERO)
     good &= (values >= SMALLEST_INTEGER) & (values <= LATEST)
     return values.astype(I64), good
 
 
 def _rfc3339(text: Array, starts: Array, ends: Array) -> tuple[Array, Array]:
     """Nanoseconds of YYYY-MM-DDThh:mm:ss[.f]Z or with an offset, and which rows are that."""
-    head = text[starts + np.arange(19)[:, None]]
+    head = _characters(text, starts, 19)
     digits = (head - _ZERO)[_DIGITS]
     good = (ends - starts >= 20) & (digits < 10).all(axis=0)
     good &= (head[4] == ord("-")) & (head[7] == ord("-")) & (head[13] == ord(":")) & (head[16] == ord(":"))

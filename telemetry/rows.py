@@ -51,10 +51,11 @@ _PRICE_COLUMNS: Final = (PRICE_MIN, PRICE_MAX, OPEN + 2, LAST + 2)
 
 def carry(rows: Rows) -> None:
     """Bring all lanes back into range, in place. Values do not change."""
-    for first, lanes in LANED:
+    for first, stop, lanes in ((QUANTITY, NOTIONAL, QUANTITY_LANES), (NOTIONAL, QUANTITY_MIN, WIDE_LANES)):
         for lane in range(first, first + lanes - 1):
-            rows[:, lane + 1] += rows[:, lane] >> LANE_BITS
-            rows[:, lane] &= MASK
+            low = rows[:, lane:stop:lanes]
+            rows[:, lane + 1 : stop : lanes] += low >> LANE_BITS
+            low &= MASK
 
 
 def merge(a: Rows, b: Rows) -> Rows:

@@ -10,8 +10,9 @@ import structlog
 
 from telemetry.backbone import Lease, WorkSource
 from telemetry.backbone.record import decode_record
-from telemetry.columns import Columns, decode_frame
+from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
+from telemetry.fixed import decode_fixed
 from telemetry.partial import encode_partial
 from telemetry.statistics import VERSION
 from telemetry.tasks import Ready
@@ -67,12 +68,18 @@ class Worker:
 
 
 def columns_of(lease: Lease) -> list[Columns]:
-    """The trades first..last of a lease, record by record. InvalidInput when a record is not what the journal wrote."""
-    parts = []
+    """The trades first..last of a lease, what is analysed of them. InvalidInput when a record is not what the journal
+    wrote, or when its records do not follow each other."""
+    frames: list[memoryview] = []
+    begin = end = 0
     for raw in lease.records:
         record = decode_record(raw)
         if record is None:
             raise InvalidInput(f"expected an undamaged record, received {len(raw)} bytes that are none")
-        low, high = max(lease.first, record.first_seq), min(lease.last, record.last_seq)
-        parts.append(decode_frame(record.frame).slice(low - record.first_seq, high - record.first_seq + 1))
-    return parts
+        if frames and record.first_seq != end:
+            raise InvalidInput(f"expected the record of trade {end}, received that of {record.first_seq}")
+        begin, end = begin or record.first_seq, record.first_seq + record.count
+        frames.append(record.frame)
+    if not begin <= lease.first <= lease.last < end:
+        raise InvalidInput(f"expected the trades {lease.first}..{lease.last}, received {begin}..{end - 1}")
+    return [decode_fixed(frames).slice(lease.first - begin, lease.last - begin + 1)]

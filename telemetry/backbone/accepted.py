@@ -33,6 +33,9 @@ class Accepted:
 
     def add(self, first: int, last: int) -> None:
         """Accept [first, last]. Raises Stop, and changes nothing, if a trade of it was accepted before."""
+        if first == self.seq + 1 and not self._waiting:  # in turn: the usual case
+            self.seq = last
+            return
         # A result may have been on its way to the aggregator while a record of it was quarantined: that is no conflict.
         for a, b in self._present(first, last):
             if any(seq not in self.quarantined for seq in range(a, b + 1)):

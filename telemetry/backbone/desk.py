@@ -11,7 +11,7 @@ from telemetry.backbone import Partial, Quarantined, Status, Verdict
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Close, Send
 
-TICK_SECONDS = 0.05  # the timer never fires faster
+TICK_SECONDS = 0.05  # the timer never fires faster, but for what waits for more
 INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
 
 
@@ -34,6 +34,7 @@ class Desk:
         self._carry, self._close, self._listen = carry, close, listen
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more
         self._inbox: deque[Partial | Quarantined] = deque()
         self._arrived = asyncio.Event()
         self._failure: BaseException | None = None
@@ -108,6 +109,8 @@ class Desk:
         self._closed = True
         if self._timer is not None:
             self._timer.cancel()
+        if self._release is not None:
+            self._release.cancel()
 
     def _send(self, sends: list[Send]) -> bool:
         """Whether anything of them was not sent, so that it may go elsewhere."""
@@ -129,6 +132,8 @@ class Desk:
         self.push()
 
     def _arm(self) -> None:
+        if self._release is None and (until := self._dispatcher.coalescing()) is not None:
+            self._release = self._loop.call_later(max(0.0, until - monotonic()), self._released)
         if self._timer is not None and self._timer.when() <= self._loop.time() + TICK_SECONDS:
             return
         due = self._dispatcher.deadline()
@@ -136,7 +141,13 @@ class Desk:
             return  # one that fires too early sets the next one
         if self._timer is not None:
             self._timer.cancel()
-        self._timer = self._loop.call_later(max(TICK_SECONDS, due - monotonic()), self._tick)
+        # While leases are out the timer ticks, so that not every lease has to set it anew.
+        delay = TICK_SECONDS if self._dispatcher.busy else max(TICK_SECONDS, due - monotonic())
+        self._timer = self._loop.call_later(delay, self._tick)
+
+    def _released(self) -> None:
+        self._release = None
+        self.push()
 
     def _tick(self) -> None:
         self._timer = None

@@ -24,6 +24,7 @@ Rules of this file
 * A lease never crosses a multiple of `align`, so that roll-ups happen at the same sequence number in every run.
 * Accepted-but-not-merged plus leased ranges are at most W × N, except that the oldest missing range may always go out:
   without it nothing could ever be merged.
+* Few new trades wait for the return of a lease that is out, but only milliseconds; under load leases get larger.
 * The oldest range is leased a second time when it takes four times the median; a suspect never, it would kill twice.
 * One suspect is out at a time, so the other workers go on; between two retries a good range gets its turn, if any.
 * A broken invariant raises Stop before anything is changed.
@@ -63,6 +64,11 @@ class Dispatcher:
     def accepted_seq(self) -> int:
         """Every trade up to this is accepted."""
         return self._accepted.seq
+
+    @property
+    def busy(self) -> bool:
+        """Whether any lease is out."""
+        return self._fleet.out() > 0
 
     def available(self, durable_seq: int) -> None:
         """Everything up to `durable_seq` may be dispatched now."""
@@ -138,8 +144,7 @@ class Dispatcher:
         """Give up whoever is silent or late by now."""
         instructions: list[Close | Quarantined] = []
         for worker in list(self._fleet):
-            reason = worker.overdue(self.limits, now)
-            if reason is not None:
+            if (reason := worker.overdue(self.limits, now)) is not None:
                 instructions.append(Close(worker.id, reason))
                 instructions += self.lost(worker.id, reason, now)
         return instructions
@@ -156,22 +161,24 @@ class Dispatcher:
         times = [worker.due(self.limits) for worker in self._fleet]
         if (slow := self._second_candidate()) is not None:
             times.append(slow.sent_at + self._patience.seconds)
+        if (until := self.coalescing()) is not None:
+            times.append(until)
         return min(times, default=None)
+
+    def coalescing(self) -> float | None:
+        """Until when the newest trades, because they are few, wait for more or for the return of a lease; None: not."""
+        queued, newest = self._queue.lowest(), self._fleet.newest()
+        if queued is None or newest is None or queued[1] < self.available_seq or not self.limits.are_few(*queued):
+            return None
+        return newest + self._patience.coalesce_seconds
 
     def status(self, now: float, *, epoch: int = 0) -> Status:
         """Where the work stands."""
         leases = list(self._fleet.leases())
         suspects = self._suspects.ranges() + [(lease.first, lease.last) for lease in leases if lease.suspect]
         return Status(
-            epoch=epoch,
-            version=self.version,
-            durable_seq=self.available_seq,
-            accepted_seq=self.accepted_seq,
-            queued_trades=self._queue.total,
-            leased=len(leases),
-            waiting=self._accepted.waiting,
-            workers=self._fleet.status(now),
-            suspects=sorted(suspects),
+            *(epoch, self.version, self.available_seq, self.accepted_seq, self._queue.total, len(leases)),
+            *(self._accepted.waiting, self._fleet.status(now), sorted(suspects)),
             quarantined=len(self._accepted.quarantined),
             redelivered=dict(self.redelivered),
             dropped=dict(self.dropped),
@@ -187,8 +194,7 @@ class Dispatcher:
         }
 
     def _next_suspect(self, now: float) -> Send | None:
-        worker = self._reserved()
-        if worker is None or worker.held:
+        if (worker := self._reserved()) is None or worker.held:
             return None
         suspect = self._suspects.take()
         self._good_turn = False
@@ -208,12 +214,11 @@ class Dispatcher:
         queued = self._queue.lowest()
         if queued is None or not self._may_go(queued[0]):
             return None
-        worker = self._free()
-        if worker is None:
+        if (until := self.coalescing()) is not None and now < until:
             return None
-        first, last = queued
-        boundary = -(-first // self.limits.align) * self.limits.align
-        last = min(last, first + self.limits.lease_trades - 1, boundary)
+        if (worker := self._free()) is None:
+            return None
+        first, last = queued[0], self.limits.end_of_lease(*queued)
         self._queue.remove(first, last)
         self._good_turn = True
         return self._send(worker, first, last, now)
@@ -222,8 +227,7 @@ class Dispatcher:
         slow = self._second_candidate()
         if slow is None or now - slow.sent_at < self._patience.seconds:
             return None
-        worker = self._free(but=slow.worker)
-        if worker is None:
+        if (worker := self._free(but=slow.worker)) is None:
             return None
         self.redelivered["second"] += 1
         first, last = self._accepted.missing(slow.first, slow.last)[0]
@@ -232,12 +236,9 @@ class Dispatcher:
     def _second_candidate(self) -> Held | None:
         """The lease of the oldest missing trade, if it is the only one and no suspect."""
         oldest = self.accepted_seq + 1
-        if self._fleet.usable() < 2:
+        if self._fleet.usable() < 2 or oldest > self.available_seq:
             return None
-        leases = [lease for lease in self._fleet.leases() if lease.first <= oldest <= lease.last]
-        if len(leases) != 1 or leases[0].suspect is not None or leases[0].returned:
-            return None
-        return leases[0]
+        return self._fleet.sole_lease(oldest)
 
     def _free(self, *, but: str = "") -> Worker | None:
         """The least loaded worker with room, not the one that is reserved for a suspect."""
@@ -280,9 +281,8 @@ class Dispatcher:
     def _uncovered(self, ended: Held) -> list[Range]:
         """The parts of a lease that ended which are neither accepted nor leased to another worker."""
         parts = Ranges(self._accepted.missing(ended.first, ended.last))
-        for lease in self._fleet.leases():
-            if lease.overlaps(ended.first, ended.last):
-                parts.remove(lease.first, lease.last)
+        for lease in self._fleet.leases() if len(parts) else ():
+            parts.remove(lease.first, lease.last)
         return list(parts)
 
     def _accept(self, first: int, last: int) -> None:
@@ -291,10 +291,10 @@ class Dispatcher:
             raise Stop(f"expected a range within 1..{self.available_seq}, accepted was {first}..{last}")
         self._accepted.add(first, last)
         self._queue.remove(first, last)
-        self._suspects.accepted(first, last)
+        if self._suspects:
+            self._suspects.accepted(first, last)
         self._close_leases(first, last)
 
     def _close_leases(self, first: int, last: int) -> None:
-        for lease in self._fleet.leases():
-            if lease.open and lease.overlaps(first, last):
-                lease.open = bool(self._accepted.missing(lease.first, lease.last))
+        for lease in self._fleet.overlapping(first, last):
+            lease.open = lease.open and bool(self._accepted.missing(lease.first, lease.last))

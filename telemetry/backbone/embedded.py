@@ -21,6 +21,7 @@ from telemetry.backbone.desk import Desk
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Limits, Send
 from telemetry.backbone.links import ResultsLink
+from telemetry.backbone.recent import RECENT_BYTES, Recent
 from telemetry.backbone.record import Record
 from telemetry.errors import Stop
 from telemetry.wire import Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
@@ -60,6 +61,7 @@ class Embedded:
         version: str,
         limits: Limits | None = None,
         lease_bytes: int = LEASE_BYTES,
+        recent_bytes: int = RECENT_BYTES,
     ) -> None:
         self._writer, self._version = writer, version
         self._limits = limits or Limits()
@@ -68,6 +70,7 @@ class Embedded:
         self._context: zmq.Context[sockets.Socket] | None = None
         self._started = asyncio.Event()
         self._garbage = 0
+        self._recent = Recent(recent_bytes)
 
     async def __aenter__(self) -> Self:
         return self
@@ -90,7 +93,15 @@ class Embedded:
 
     async def append(self, group: Group) -> Committed:
         """Journal `group`, then offer it to the workers. Raises TryAgain when it is full, Stop when the disk failed."""
-        committed = await self._writer.append(group.record_bytes, group.count)
+        written = b""
+
+        def encode(first_seq: int, synced_seq: int) -> bytes:
+            nonlocal written
+            written = group.record_bytes(first_seq, synced_seq)
+            return written
+
+        committed = await self._writer.append(encode, group.count)
+        self._recent.add(committed.first_seq, committed.last_seq, written)
         if self._started.is_set():
             self._desk.available(committed.last_seq)
         return committed
@@ -138,18 +149,24 @@ class Embedded:
         """Send a lease with the records that cover it, as many as fit; the last trade that went, None: nothing went."""
         records: list[memoryview] = []
         size = last = 0
-        for record in self._writer.journal.records(send.first, send.last):
-            if record.count == 0:
-                continue
-            if records and size + len(record.raw) > self._lease_bytes:
+        for record_last, raw in self._records(send):
+            if records and size + len(raw) > self._lease_bytes:
                 break
-            records.append(record.raw)
-            size += len(record.raw)
-            last = min(record.last_seq, send.last)
+            records.append(raw)
+            size += len(raw)
+            last = min(record_last, send.last)
         if not records:
             raise Stop(f"expected the journal to hold trades {send.first}..{send.last}, found none of them")
         head = LeaseHead(self._desk.epoch, send.attempt, send.first, last)
         return last if self._connections.send(send.worker, encode(Kind.LEASE, head, *records)) else None
+
+    def _records(self, send: Send) -> Iterator[tuple[int, memoryview]]:
+        """The last trade and the bytes of each record that holds any trade of a lease."""
+        recent = self._recent.covering(send.first, send.last)
+        if recent is not None:
+            return ((kept.last, kept.raw) for kept in recent)
+        read_back = self._writer.journal.records(send.first, send.last)
+        return ((record.last_seq, record.raw) for record in read_back if record.count)
 
     def _close(self, worker: str) -> None:
         self._connections.close(worker)

@@ -31,7 +31,10 @@ class Worker:
     @property
     def ready(self) -> bool:
         """Whether it may be given a lease at all; who retries a suspect holds nothing else."""
-        return self.usable and not self.resting and not any(lease.suspect for lease in self.held.values())
+        if not self.usable or self.resting:
+            return False
+        oldest = self.oldest()
+        return oldest is None or oldest.suspect is None
 
     def oldest(self) -> Held | None:
         """The lease that it is working on, as far as one can know."""
@@ -78,6 +81,7 @@ class Fleet:
     def __init__(self) -> None:
         self._workers: dict[str, Worker] = {}
         self._deaths: Counter[str] = Counter()
+        self._usable = 0
         self._returned: dict[int, Held] = {}  # by attempt: the result is here, the aggregator's verdict is not
 
     def __iter__(self) -> Iterator[Worker]:
@@ -89,15 +93,36 @@ class Fleet:
 
     def usable(self) -> int:
         """How many may be given leases (the N of the bound W × N)."""
-        return sum(worker.usable for worker in self)
+        return self._usable
 
     def leases(self) -> list[Held]:
         """Every lease that is not settled: at most W × N, and those of lost workers whose result came before."""
         return [lease for worker in self for lease in worker.held.values()] + list(self._returned.values())
 
+    def overlapping(self, first: int, last: int) -> list[Held]:
+        """Those of them that hold any trade of [first, last]."""
+        return [lease for lease in self.leases() if lease.overlaps(first, last)]
+
+    def sole_lease(self, seq: int) -> Held | None:
+        """The lease of a trade, if it is the only one, is not back and retries no suspect."""
+        leases = self.overlapping(seq, seq)
+        if len(leases) != 1 or leases[0].suspect is not None or leases[0].returned:
+            return None
+        return leases[0]
+
     def out(self) -> int:
         """How many leases are not settled."""
         return sum([len(worker.held) for worker in self], len(self._returned))
+
+    def newest(self) -> float | None:
+        """When the last of the leases was sent that workers hold, but retries of suspects."""
+        newest: float | None = None
+        for worker in self._workers.values():
+            if worker.held:
+                lease = next(reversed(worker.held.values()))
+                if lease.suspect is None and (newest is None or lease.sent_at > newest):
+                    newest = lease.sent_at
+        return newest
 
     def received(self, worker: str, attempt: int, now: float) -> Held | None:
         """The result of a lease is here: it leaves its worker's window and waits for its verdict."""
@@ -120,10 +145,12 @@ class Fleet:
     def add(self, worker: Worker) -> None:
         """A worker connected."""
         self._workers[worker.id] = worker
+        self._usable += worker.usable
 
     def drop(self, worker: str) -> Worker:
         """A worker is gone; counts a death if it held anything."""
         gone = self._workers.pop(worker)
+        self._usable -= gone.usable
         if gone.held:
             self._deaths[worker] += 1
             if len(self._deaths) > DEATHS_REMEMBERED:
@@ -132,8 +159,13 @@ class Fleet:
 
     def least_loaded(self, window: int, *, but: Collection[str] = ()) -> Worker | None:
         """Whoever holds fewest leases, less than `window`, but the ids in `but` and whoever retries a suspect."""
-        free = [w for w in self if w.ready and len(w.held) < window and w.id not in but]
-        return min(free, key=lambda worker: (len(worker.held), worker.last_attempt), default=None)
+        best: Worker | None = None
+        least = window, 0
+        for worker in self._workers.values():
+            load = len(worker.held), worker.last_attempt
+            if load[0] < window and (best is None or load < least) and worker.ready and worker.id not in but:
+                best, least = worker, load
+        return best
 
     def status(self, now: float) -> list[WorkerStatus]:
         """One row per connected worker."""

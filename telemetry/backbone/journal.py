@@ -32,6 +32,7 @@ from telemetry.backbone.segments import (
     Lock,
     Segment,
     Spare,
+    public_name,
     segment_name,
 )
 from telemetry.errors import InvalidInput, Stop, TryAgain
@@ -105,6 +106,11 @@ class Journal:
     def durable_seq(self) -> int:
         """Sequence number of the last trade that is on disk for certain."""
         return self._durable_seq
+
+    @property
+    def name(self) -> str:
+        """Tells this journal from others; not its id, which is a secret."""
+        return public_name(self.journal_id)
 
     @property
     def bytes(self) -> int:

@@ -37,6 +37,9 @@ class Limits:
     beat_seconds: float = 0.5
     beats_missed: int = 3
     deadline_seconds: float = 5.0
+    coalesce_trades: int = 4_096  # fewer than these wait for a lease that is out, so that under load leases get larger
+    coalesce_seconds: float = 0.005  # at most, and at most coalesce_factor times the median of recent leases
+    coalesce_factor: float = 2.0
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -45,6 +48,15 @@ class Limits:
     def silence_seconds(self) -> float:
         """A worker not heard of for so long is lost."""
         return self.beat_seconds * self.beats_missed
+
+    def end_of_lease(self, first: int, last: int) -> int:
+        """The last trade of a lease that begins with `first` and ends with `last` at most."""
+        return min(last, first + self.lease_trades - 1, -(-first // self.align) * self.align)
+
+    def are_few(self, first: int, last: int) -> bool:
+        """Whether a lease of these trades would be a small one, and could be larger if there were more."""
+        room = self.end_of_lease(first, last + 1) > last
+        return room and last - first + 1 < min(self.coalesce_trades, self.lease_trades)
 
 
 @dataclass(slots=True, eq=False)
@@ -67,19 +79,17 @@ class Held:
 
 
 class Patience:
-    """How long the oldest range may take before it is leased a second time. Seconds."""
+    """How long to wait for a lease that is out, judged by how long recent ones took. Seconds."""
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._recent: deque[float] = deque(maxlen=32)  # sent to returned
+        self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
+        self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
 
     def note(self, seconds: float) -> None:
         """A lease returned after `seconds`."""
         self._recent.append(seconds)
-
-    @property
-    def seconds(self) -> float:
-        """By now."""
-        if not self._recent:
-            return self._limits.second_unknown_seconds
-        return max(self._limits.second_floor_seconds, self._limits.second_factor * median(self._recent))
+        limits, usual = self._limits, median(self._recent)
+        self.seconds = max(limits.second_floor_seconds, limits.second_factor * usual)
+        self.coalesce_seconds = min(limits.coalesce_seconds, limits.coalesce_factor * usual)

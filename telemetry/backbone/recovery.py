@@ -39,6 +39,7 @@ from telemetry.backbone.segments import (
     SegmentHeader,
     decode_header,
     encode_header,
+    public_name,
     segment_name,
     segment_numbers,
 )
@@ -234,7 +235,8 @@ def _check_header(found: Scan, number: int, header: SegmentHeader) -> None:
     if header.number != number:
         raise Stop(f"{path} says that it is segment {header.number}, expected {number}")
     if found.journal_id not in (None, header.journal_id):
-        raise Stop(f"{path} belongs to journal {header.journal_id.hex()}, expected {(found.journal_id or b'').hex()}")
+        expected, received = public_name(found.journal_id or b""), public_name(header.journal_id)
+        raise Stop(f"{path} belongs to journal {received}, expected {expected}")
     found.journal_id = header.journal_id
     found.headers[number] = header
 

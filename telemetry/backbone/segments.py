@@ -24,6 +24,7 @@ import os
 import struct
 import threading
 from collections.abc import Sequence
+from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple, Protocol
@@ -177,6 +178,11 @@ def decode_header(content: bytes) -> SegmentHeader | None:
     magic, version, crc, journal_id, number, size = _HEADER.unpack_from(content)
     good = magic == MAGIC and version == VERSION and crc32(content[16:SEGMENT_HEADER_BYTES]) == crc
     return SegmentHeader(journal_id, number, size) if good else None
+
+
+def public_name(journal_id: bytes) -> str:
+    """What a journal is called outside its directory: its id is also the secret of the keys' digests."""
+    return blake2b(journal_id, digest_size=16, person=b"journal name").hexdigest()
 
 
 class Segment(NamedTuple):

@@ -1,7 +1,7 @@
 """The one door to numba: compiled functions with Python's types, cached in a directory named after their sources.
 
-Only `decode_compiled.CompiledReading` imports this, and all that needs it: numba takes a second and may be absent.
-Whatever is compiled has a fixed signature, so that no call can start the compiler later.
+Only `decode_compiled.CompiledReading` and `gateway.keys.compiled_slots` import this, and all that needs it: numba takes
+a second and may be absent. Whatever is compiled has a fixed signature, so that no call can start the compiler later.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ numba: Any = import_module("numba")  # has no types
 array_struct: Any = import_module("numba.np.arrayobj").make_array
 ir: Any = import_module("llvmlite.ir")
 IS_CHECKED = bool(numba.core.config.BOUNDSCHECK)
-_OTHER_SOURCES = ("decimals.py", "digests.py", "times.py", "trade.py")  # whose constants become part of the code
+# Those whose constants become part of the code.
+_OTHER_SOURCES = ("decimals.py", "digests.py", "multilinear.py", "rows.py", "times.py", "trade.py")
 _PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write there
 
 INTEGER = numba.int64

@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import part
-from telemetry.compiled.memory import behind
+from telemetry.compiled.memory import WORD_BYTES, behind, word_at
 from telemetry.frame import Array
 
 _TEXTS = 3  # symbol, venue, currency are the first fields, in entry and slots alike
-_FREE = -1
+_FREE = 0  # else a code + 1
 _MOST_PROBES = 64  # more come only from someone who looks for collisions: the reference has none
-_PRIME = 0x100000001B3  # FNV-1a, of 64 bits that wrap
+_FACTOR, _TURN, _BACK = np.uint64(0x9E3779B97F4A7C15), np.uint64(29), np.uint64(35)
+_MASKS = np.array([(1 << 8 * size) - 1 for size in range(WORD_BYTES + 1)], np.uint64)  # of so many bytes
+
+
+@part
+def size_of_table(most: int) -> int:
+    """A power of two, more than twice and at most four times `most`."""
+    size = 2
+    while size <= 2 * most:
+        size *= 2
+    return size
+
+
+@part
+def clear(table: Array, size: int) -> None:
+    """Frees the first `size` places of the table."""
+    for place in range(size):
+        table[place] = _FREE
 
 
 @part
 def code_of(text: Array, slots: Array, table: Array, size: int, entries: Array, count: int) -> int:
     """The index of the trade's instrument in `entries`, `count` for one that is not there yet (and is added), or -1.
 
-    `table` (i64, its size a power of two, more than twice the instruments) is -1 where it is free.
+    `table` (u32, its size a power of two, more than twice the instruments) was cleared.
     """
     mask = size - 1
     place = _hash(text, slots) & mask
     for _ in range(_MOST_PROBES):
-        code = table[place]
-        if code == _FREE:
-            table[place] = count
+        code = np.int64(table[place]) - 1
+        if code < 0:
+            table[place] = np.uint32(count + 1)
             _add(slots, behind(entries, count * at.ENTRY))
             return count
         if _same(text, slots, behind(entries, code * at.ENTRY)):
-            return code  # type: ignore[no-any-return]
+            return code  # type: ignore[return-value]  # numba's integers are one type
         place = (place + 1) & mask
     return -1
 
 
 @part
 def _hash(text: Array, slots: Array) -> int:
-    value: int = -3750763034362895579  # FNV's offset basis
+    value = np.uint64(slots[2 * at.KIND]) ^ (np.uint64(slots[2 * at.MULTIPLIER]) << _TURN)
     for field in range(_TEXTS):
+        length = slots[2 * field + 1]
+        value = (value ^ np.uint64(length)) * _FACTOR
         start = slots[2 * field]
-        for place in range(start, start + slots[2 * field + 1]):
-            value = (value ^ text[place]) * _PRIME
-        value = (value ^ 0xFF) * _PRIME
-    value = (value ^ slots[2 * at.KIND] ^ (slots[2 * at.MULTIPLIER] << 8)) * _PRIME
-    return value ^ (value >> 29)
+        end = start + length
+        while start < end:
+            word = word_at(text, start) & _MASKS[min(WORD_BYTES, end - start)]
+            value = ((value >> _TURN | value << _BACK) ^ word) * _FACTOR
+            start += WORD_BYTES
+    return np.int64(value >> _TURN)  # type: ignore[return-value]
 
 
 @part
@@ -52,13 +74,16 @@ def _same(text: Array, slots: Array, entry: Array) -> bool:
     if entry[7] != slots[2 * at.MULTIPLIER] or entry[8] != slots[2 * at.MULTIPLIER + 1]:
         return False
     for field in range(_TEXTS):
-        length = slots[2 * field + 1]
-        if entry[2 * field + 1] != length:
+        if entry[2 * field + 1] != slots[2 * field + 1]:
             return False
         one, other = slots[2 * field], entry[2 * field]
-        for place in range(length):
-            if text[one + place] != text[other + place]:
+        end = one + slots[2 * field + 1]
+        while one < end:
+            difference = word_at(text, one) ^ word_at(text, other)
+            if difference & _MASKS[min(WORD_BYTES, end - one)]:
                 return False
+            one += WORD_BYTES
+            other += WORD_BYTES
     return True
 
 

@@ -7,23 +7,21 @@ be followed by tokens.PADDING zero bytes.
 
 from __future__ import annotations
 
-import numpy as np
-
 from telemetry.compiled import slots as at
+from telemetry.compiled.columns import begin_columns, store
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.digests import hash_trade
-from telemetry.compiled.instruments import code_of
+from telemetry.compiled.digests import hash_trade, of_instrument
+from telemetry.compiled.instruments import clear, code_of, size_of_table
 from telemetry.compiled.memory import behind, pointer
 from telemetry.compiled.objects import BLANK, LINE, skip, trade_at
 from telemetry.compiled.tokens import DOUBT
 from telemetry.frame import Array
-from telemetry.times import ABSENT
 
 _OBJECT, _ARRAY, _LINES = 0, 1, 2  # how trades follow one another
 _DONE = -2
 _COMMA, _LIST, _END_OF_LIST = b",[]"
-_INTEGERS, _SMALL = np.array(at.INTEGER_COLUMNS), np.array(at.SMALL_COLUMNS)
-_TEXTS, _TIMESTAMPS = np.array(at.TEXT_COLUMNS), at.INTEGER_COLUMNS.index(2 * at.TIMESTAMP)
+_TABLE = len(at.TEXT_COLUMNS) + 1
+Memory = tuple[Array, Array, Array, Array]  # the columns of integers, indices, digests and small ones
 
 
 @part
@@ -63,16 +61,15 @@ def _expect_first(follows: Array) -> None:
         follows[field] = 0
 
 
-@entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, UNSIGNED, UNSIGNED)
-def scan_rows(
-    body: Array, size: int, lines: int, scratch: Array, most: int, rows: Array, digests: Array, prints: Array
-) -> int:
-    """The slots of each trade in `rows`; digest (two words) and fingerprint where there is a trade_id.
+@entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, UNSIGNED)
+def scan_rows(body: Array, size: int, lines: int, words: Array, most: int, rows: Array, digests: Array) -> int:
+    """The slots of each trade in `rows`; the key digests (two words each) and fingerprints behind them in `digests`.
 
     `size` is that of the body, `lines` is 1 when every trade has its line. No more than `most` trades are taken.
-    `rows` has room for at.FOLLOWS integers more, `scratch` is u64[WORK_WORDS].
+    `rows` has room for at.FOLLOWS integers more, `digests` for at.SUMS more. For `words` see compiled.digests.
     """
-    text, work, follows = pointer(body), pointer(scratch), behind(pointer(rows), most * at.COUNT)
+    text, random, follows = pointer(body), pointer(words), behind(pointer(rows), most * at.COUNT)
+    sums = behind(pointer(digests), at.DIGESTS * most)
     _expect_first(follows)
     layout, newline, place = _layout(text, lines)
     count = 0
@@ -84,86 +81,69 @@ def scan_rows(
         if place == DOUBT:
             return DOUBT
         if slots[2 * at.TRADE_ID + 1] > 0:
-            prints[count] = hash_trade(text, slots, work, behind(pointer(digests), 2 * count))
+            of_instrument(text, slots, random, sums)
+        digests[2 * most + count] = hash_trade(text, slots, random, sums, behind(pointer(digests), 2 * count))
         count += 1
         place = _next(text, place, size, layout)
     return count if place == _DONE else DOUBT
 
 
 @part
-def _store(
-    slots: Array, row: int, most: int, integers: Array, small: Array, places: Array, code: int, received_at: int
+def _add(
+    text: Array, slots: Array, words: Array, memory: Memory, capacity: int, row: int, code: int, new_fields: int
 ) -> None:
-    places[len(_TEXTS) * most + row] = np.uint32(code)
-    for index in range(len(_INTEGERS)):
-        integers[index * most + row] = slots[_INTEGERS[index]]
-    if slots[2 * at.TIMESTAMP] == ABSENT:
-        integers[_TIMESTAMPS * most + row] = received_at
-    for index in range(len(_SMALL)):
-        small[index * most + row] = np.uint8(slots[_SMALL[index]])
-    for index in range(len(_TEXTS)):
-        length = slots[_TEXTS[index] + 1]
-        places[index * most + row] = np.uint32(slots[_TEXTS[index]])
-        small[(len(_SMALL) + index) * most + row] = np.uint8(length)
-        slots[at.TOTALS + index] += length
+    """One trade to the columns and its digests; its instrument is `code`."""
+    columns, places, digests, octets = memory
+    sums = behind(digests, at.DIGESTS * capacity)
+    if new_fields:
+        begin_columns(new_fields, row, capacity, columns, octets)
+    if code == slots[at.KNOWN]:
+        of_instrument(text, slots, words, behind(sums, at.SUMS * code))
+        texts = slots[2 * at.VENUE + 1] + slots[2 * at.SYMBOL + 1] + slots[2 * at.CURRENCY + 1]
+        slots[at.RECORDS] += at.RECORD + texts
+        slots[at.KNOWN] += 1
+    store(slots, row, capacity, columns, octets, places, code)
+    digest = behind(digests, 2 * row)
+    digests[2 * capacity + row] = hash_trade(text, slots, words, behind(sums, at.SUMS * code), digest)
 
 
-@entry(
-    *(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGER, INTEGERS, BYTES, INDICES),
-    *(INTEGERS, INTEGERS, INTEGERS, UNSIGNED, UNSIGNED),
-)
+@entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES)
 def scan_columns(
     body: Array,
     size: int,
     lines: int,
-    scratch: Array,
-    received_at: int,
+    words: Array,
     most: int,
+    capacity: int,
     integers: Array,
-    small: Array,
-    places: Array,
-    table: Array,
-    entries: Array,
-    result: Array,
+    indices: Array,
     digests: Array,
-    prints: Array,
+    small: Array,
 ) -> int:
-    """The same as columns, one behind the other in `integers`, `small` and `places`: see telemetry.compiled.slots.
+    """The same as columns, in memory for `capacity` trades, at least `most`: see telemetry.compiled.slots.
 
-    `result` has room for at.FOLLOWS integers more than what slots says that is left there.
+    telemetry.compiled.columns takes them from there.
     """
-    text, work, slots = pointer(body), pointer(scratch), pointer(result)
+    text, slots = pointer(body), pointer(integers)
     follows = behind(slots, at.RESULT)
+    memory = (behind(follows, at.FOLLOWS), pointer(indices), pointer(digests), pointer(small))
+    entries = behind(memory[0], len(at.INTEGER_COLUMNS) * capacity)
+    table, table_size = behind(memory[1], _TABLE * capacity), size_of_table(most)
+    for slot in range(at.SEEN, at.RESULT):
+        slots[slot] = 0
     _expect_first(follows)
+    clear(table, table_size)
     layout, newline, place = _layout(text, lines)
-    count, known = 0, 0
+    count = 0
     while place >= 0:
         if count == most:
             return DOUBT
+        before = slots[at.SEEN]
         place = trade_at(text, place, newline, slots, follows)
-        code = DOUBT if place == DOUBT else code_of(text, slots, pointer(table), len(table), pointer(entries), known)
+        code = DOUBT if place == DOUBT else code_of(text, slots, table, table_size, entries, slots[at.KNOWN])
         if code == DOUBT:
             return DOUBT
-        known += code == known
-        _store(slots, count, most, pointer(integers), pointer(small), pointer(places), code, received_at)
-        if slots[2 * at.TRADE_ID + 1] > 0:
-            prints[count] = hash_trade(text, slots, work, behind(pointer(digests), 2 * count))
+        _add(text, slots, pointer(words), memory, capacity, count, code, slots[at.SEEN] ^ before)
         count += 1
         place = _next(text, place, size, layout)
-    slots[at.KNOWN] = known
     return count if place == _DONE else DOUBT
-
-
-@entry(TEXT, INDICES, BYTES, INDICES, BYTES)
-def gather(body: Array, starts: Array, lengths: Array, offsets: Array, blob: Array) -> int:
-    """One text column: the bytes at `starts`, one behind the other in `blob`, and where each of them ends there."""
-    text, out = pointer(body), pointer(blob)
-    end = 0
-    for row in range(len(starts)):
-        offsets[row] = end
-        start, length = np.int64(starts[row]), np.int64(lengths[row])
-        for place in range(length):
-            out[end + place] = text[start + place]
-        end += length  # type: ignore[assignment]  # numba's integers are one type
-    offsets[len(starts)] = end
-    return end

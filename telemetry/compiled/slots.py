@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from telemetry.digests import KEY_LANES, PAYLOAD_LANES
 from telemetry.times import ABSENT
 from telemetry.trade import NO_FEE
 
@@ -35,15 +36,26 @@ DEFAULTS[[2 * TIMESTAMP, 2 * SENT_AT, 2 * ORDER_SENT_AT, 2 * SOURCE_SEQ]] = ABSE
 FILL, PRINT = 1, 2  # codes of kinds
 ENTRY = 9  # of an instrument: start and length of symbol, venue and currency; kind; multiplier and its scale
 
-# The columns of many trades, in the order in which the scanner writes them: the slot of each. Behind the small ones
-# come the lengths of the texts, behind the places of the texts the codes of the instruments.
+# The columns of many trades, in the order in which the scanner writes them: the slot of each. The first integers and
+# small ones are those of every trade, the others are written from the first trade on that has them. Behind the small
+# ones come the lengths of the texts, behind the places of the texts the codes of the instruments.
 INTEGER_COLUMNS = tuple(2 * field for field in (PRICE, QUANTITY, TIMESTAMP, FEE, SOURCE_SEQ, SENT_AT, ORDER_SENT_AT))
+ALWAYS = 3  # of the integers
 SMALL_COLUMNS = (2 * SIDE, 2 * PRICE + 1, 2 * QUANTITY + 1, 2 * FEE + 1)
 TEXT_COLUMNS = tuple(
     2 * field for field in (TRADE_ID, REF_TRADE_ID, ACCOUNT, STRATEGY, ORDER_ID, LIQUIDITY, FEE_CURRENCY, SOURCE)
 )
 # What is left behind the slots after a pass over many trades.
 TOTALS = COUNT  # the bytes of each text column
-KNOWN = TOTALS + len(TEXT_COLUMNS)  # the number of instruments
-RESULT = KNOWN + 1
+HAVE = TOTALS + len(TEXT_COLUMNS)  # how many trades have each integer that not all have
+KNOWN = HAVE + len(INTEGER_COLUMNS) - ALWAYS  # the number of instruments
+RECORDS = KNOWN + 1  # the bytes of their records, see columns.collect
+RESULT = RECORDS + 1
 FOLLOWS = len(FIELDS) + 1  # behind all: the field that came behind each one last time, and first in a trade
+
+# The memory that one pass over many trades works in: what of each type it has for each trade, in this order.
+INTEGERS = len(INTEGER_COLUMNS) + ENTRY  # i64, behind RESULT + FOLLOWS: columns; entries of instruments
+INDICES = len(TEXT_COLUMNS) + 1 + 4  # u32: places of texts, codes of instruments; the table to find instruments
+SMALL = len(SMALL_COLUMNS) + len(TEXT_COLUMNS)  # u8: columns; lengths of texts
+DIGESTS, SUMS = 3, KEY_LANES + PAYLOAD_LANES  # u64: key digests in pairs, fingerprints; the sums of instruments
+RECORD = 12  # bytes of an instrument's record before its texts

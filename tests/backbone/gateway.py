@@ -128,12 +128,18 @@ class EmbeddedGateway(Pump):
         applied: int = 0,
         total: int = 0,
         lease_bytes: int = 1 << 20,
+        recent_bytes: int = 1 << 20,
     ) -> None:
         self.writer = JournalWriter(Journal.open(directory, segment_bytes=SEGMENT_BYTES))
         self._sockets = tempfile.TemporaryDirectory(prefix="telemetry-")  # short, as the path of a socket must be
         self.results = results or f"ipc://{self._sockets.name}/results.ipc"
         self.embedded = Embedded(
-            self.writer, results=self.results, version=VERSION, limits=limits, lease_bytes=lease_bytes
+            self.writer,
+            results=self.results,
+            version=VERSION,
+            limits=limits,
+            lease_bytes=lease_bytes,
+            recent_bytes=recent_bytes,
         )
         self._stack = AsyncExitStack()
         super().__init__(self.embedded, applied=applied, total=total)

@@ -22,12 +22,15 @@ class Carrier:
 
     def __init__(self, *, limits: Limits | None = None) -> None:
         self.sent: list[Send] = []
+        self.second = asyncio.Event()  # two were sent
         self.closed: list[str] = []
         dispatcher = Dispatcher(version="v1", limits=limits)
         self.desk = Desk(dispatcher, epoch=EPOCH, carry=self.carry, close=self.closed.append)
 
     def carry(self, send: Send) -> int | None:
         self.sent.append(send)
+        if len(self.sent) == 2:
+            self.second.set()
         return send.last
 
     def join(self, *workers: str) -> None:
@@ -135,4 +138,16 @@ async def test_a_quarantined_record_is_among_the_results() -> None:
         it.desk.lost("a", "connection")
         it.join("a")
     assert await it.desk.results() == [Quarantined(1, 3)]
+    it.desk.close()
+
+
+async def test_few_trades_that_wait_for_more_go_in_time_even_if_nothing_else_happens() -> None:
+    it = Carrier(limits=Limits(coalesce_seconds=0.02))
+    it.join("a", "b")
+    it.desk.available(1)
+    it.desk.available(2)
+    assert len(it.sent) == 1
+    async with asyncio.timeout(10):
+        await it.second.wait()
+    assert [(send.first, send.last, send.worker) for send in it.sent] == [(1, 1, "a"), (2, 2, "b")]
     it.desk.close()

@@ -13,6 +13,7 @@ from telemetry.errors import Stop
 
 
 def dispatcher(*workers: str, available: int = 0, applied: int = 0, **limits: float) -> Dispatcher:
+    limits = {"coalesce_trades": 0} | limits  # waiting for more has tests of its own
     it = Dispatcher(version="v1", applied=applied, limits=Limits(**limits))  # type: ignore[arg-type]
     it.available(available)
     for worker in workers:
@@ -83,6 +84,98 @@ def test_each_operation_is_quick_with_a_million_trades_of_backlog() -> None:
             leases += 1
     # Generous for a busy machine: 0.05 ms is usual; work proportional to the backlog would take seconds.
     assert (perf_counter() - started) / leases < 0.002
+
+
+# Few trades wait, but only for a lease that is out, and not for long
+
+
+def busy(*workers: str, **limits: float) -> tuple[Dispatcher, Send]:
+    """A dispatcher with one lease of trade 1 out, sent at 0, and leases of fewer than 10 that wait 5 ms at most."""
+    limits = {"coalesce_trades": 10, "coalesce_seconds": 0.005} | limits
+    it = dispatcher(*workers, **limits)  # type: ignore[arg-type]
+    it.available(1)
+    return it, only(it.next(0))
+
+
+def test_a_single_trade_goes_at_once_when_no_lease_is_out() -> None:
+    it, send = busy("a", "b")
+    assert (send.first, send.last) == (1, 1)
+    assert it.coalescing() is None
+
+
+def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:
+    it, send = busy("a", "b")
+    it.available(2)
+    assert it.next(0.001) == []
+    it.available(5)
+    assert it.next(0.002) == []
+    assert it.received(send.worker, send.attempt, 0.003)
+    assert ranges(it.next(0.003)) == [(2, 5)]
+
+
+def test_few_trades_go_as_soon_as_they_are_enough() -> None:
+    it, _ = busy("a", "b")
+    it.available(10)
+    assert it.next(0.001) == []
+    it.available(11)
+    assert ranges(it.next(0.001)) == [(2, 11)]
+
+
+def test_a_stalled_worker_holds_few_trades_back_for_milliseconds_only_and_that_instant_is_announced() -> None:
+    it, _ = busy("a", "b")
+    it.available(2)
+    assert it.next(0.004) == []
+    assert it.coalescing() == it.deadline() == 0.005
+    send = only(it.next(0.005))
+    assert (send.first, send.last, send.worker) == (2, 2, "b")
+
+
+def test_few_trades_wait_at_most_twice_the_median_of_recent_leases() -> None:
+    it, send = busy("a", "b")
+    it.received(send.worker, send.attempt, 0.001)
+    settle(it, send, now=0.001)
+    it.available(2)
+    only(it.next(0.010))
+    it.available(3)
+    assert it.next(0.0115) == []
+    assert ranges(it.next(0.012)) == [(3, 3)]
+
+
+def test_few_trades_go_when_the_worker_that_holds_the_lease_is_lost() -> None:
+    it, _ = busy("a", "b", "c", coalesce_seconds=9.0)
+    it.available(2)
+    assert it.next(0.001) == []
+    it.lost("a", "connection", 0.001)
+    assert (2, 2) in ranges(it.next(0.001))
+
+
+def test_few_trades_go_when_the_lease_could_not_be_sent() -> None:
+    it, send = busy("a", "b", coalesce_seconds=9.0)
+    it.available(2)
+    it.withdraw(send.attempt, send.worker, 0.001)
+    assert ranges(it.next(0.001)) == [(1, 2)]
+
+
+def test_trades_that_came_back_do_not_wait_for_newer_ones() -> None:
+    it, send = busy("a", "b", coalesce_seconds=9.0)
+    it.available(20)
+    later = only(it.next(0))
+    it.available(40)
+    only(it.next(0))
+    settle(it, send, Verdict.OVERLAP)
+    assert later.first == 2
+    assert ranges(it.next(0)) == [(1, 1)]
+
+
+def test_what_a_boundary_cuts_short_does_not_wait_for_more() -> None:
+    it, _ = busy("a", "b", align=4, coalesce_seconds=9.0)
+    it.available(4)
+    assert ranges(it.next(0)) == [(2, 4)]
+
+
+def test_a_backlog_goes_to_all_workers_at_once() -> None:
+    it = dispatcher("a", "b", available=30, lease_trades=10, coalesce_trades=10)
+    assert ranges(it.next(0)) == [(1, 10), (11, 20), (21, 30)]
 
 
 # Rule 3: a window for each worker, a bound for all

@@ -265,7 +265,7 @@ def segments(directory: Path) -> list[Path]:
 
 
 async def test_records_that_cannot_be_read_back_are_raised_where_results_are_awaited(tmp_path: Path) -> None:
-    async with EmbeddedGateway(tmp_path) as gateway:
+    async with EmbeddedGateway(tmp_path, recent_bytes=0) as gateway:
         await gateway.append(1)
         for segment in segments(tmp_path):
             os.truncate(segment, 0)

@@ -60,7 +60,7 @@ def test_what_is_encoded_is_decoded(frame: bytes, offset: int, count: int) -> No
     assert list(record.request_rows()) == [(1, 2, 3, 4, 5, 6, 7, 8, 9)]
     assert record.requests["fingerprint"].tolist() == [[3, 4]]
     assert [record.requests[name][0] for name in ("accepted", "duplicates", "first_row", "rows")] == [5, 6, 7, 8]
-    assert list(record.key_rows()) == [(0, 0, 0, 0), (10, 11, 12, 13)]
+    assert record.key_bytes == record.keys.tobytes()
     assert record.keys["digest"].tolist() == [[0, 0], [10, 11]]
     assert bytes(record.frame) == frame
 

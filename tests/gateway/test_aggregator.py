@@ -187,5 +187,6 @@ def test_folding_depends_on_the_journal_and_not_on_the_cut_of_deliveries() -> No
         for first in range(1, len(some) + 1, step):
             partial = loop([from_trades(some[first - 1 : first - 1 + step])], first)
             state.merge(head(first, first - 1 + step), partial)
+        state.atoms.finish_fold()
         states.append((state.atoms.frontier, len(state.atoms), answer(state)))
     assert states[0] == states[1]

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from gateway.aggregator import Aggregator
 from gateway.figures import Filter, Page, Span, candles, empty_row, row_of, select, stats
 from gateway.selection import everything
+from gateway.whole import Asked
 from telemetry.errors import InvalidInput
 from telemetry.statistics import present
 from telemetry.times import format_time, parse_time
@@ -145,17 +146,17 @@ def test_an_empty_window_has_zeros_and_nulls_and_totals_exist() -> None:
         "trades": 0, "buy_trades": 0, "sell_trades": 0, "unknown_trades": 0,
         "quantity": "0", "buy_quantity": "0", "sell_quantity": "0", "unknown_quantity": "0", "notional": {},
     }  # fmt: skip
-    row = row_of(state, "A", window="10s", wanted=Filter(), now_ns=NOW + 60 * SECOND)
+    row = row_of(state, "A", Asked("10s", NOW + 60 * SECOND, Filter()))
     assert (
         row == {"symbol": "A", **{name: found[name] for name in ("window", "window_start", "window_end")}} | empty_row()
     )
-    full = row_of(state, "A", window="all", wanted=Filter(), now_ns=NOW)
+    full = row_of(state, "A", Asked("all", NOW, Filter()))
     assert row.keys() == full.keys()
-    assert row_of(state, "A", window="all", wanted=Filter(venues=("Z",)), now_ns=NOW)["trades_per_second"] is None
+    assert row_of(state, "A", Asked("all", NOW, Filter(venues=("Z",))))["trades_per_second"] is None
 
 
 def test_one_trade_has_a_deviation_of_zero_and_no_rate() -> None:
-    row = row_of(state_of([trade(side=0)]), "A", window="all", wanted=Filter(), now_ns=NOW)
+    row = row_of(state_of([trade(side=0)]), "A", Asked("all", NOW, Filter()))
     assert (row["quantity_std"], row["imbalance"], row["trades_per_second"], row["interarrival_mean"]) == (
         0.0, None, None, None,
     )  # fmt: skip
@@ -174,7 +175,7 @@ def test_money_of_two_currencies_is_never_added() -> None:
 def test_a_symbol_that_was_never_seen_is_not_found() -> None:
     state = state_of([trade()])
     with pytest.raises(InvalidInput, match="received 'B'") as of_row:
-        row_of(state, "B", window="all", wanted=Filter(), now_ns=NOW)
+        row_of(state, "B", Asked("all", NOW, Filter()))
     with pytest.raises(InvalidInput, match="received 'B'") as of_candles:
         candles(state, "B", interval="1m", span=Span(), wanted=Filter(), now_ns=NOW)
     assert (of_row.value.status, of_candles.value.status) == (404, 404)

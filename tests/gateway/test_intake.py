@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
@@ -13,12 +14,15 @@ import pytest
 
 from gateway.group import Receipt, RequestKey
 from gateway.intake import MAX_TRADES, Intake
-from gateway.keys import KeyIndex, RequestIndex
+from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
+from gateway.slots import MakeSlots, Slots
 from telemetry.backbone import Committed, Group, Partial, Quarantined, Status, Verdict
 from telemetry.backbone.record import Record, decode_record
 from telemetry.columns import decode_frame
 from telemetry.decode import Batch, decode_body
+from telemetry.decode_compiled import available
+from telemetry.digests import Digests
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
 from tests.gateway.test_aggregator import NOW
 
@@ -32,17 +36,17 @@ class Journal:
         self.kept: list[Record] = []
         self.arrived = asyncio.Event()
         self._durable = durable
-        self._orders: asyncio.Queue[Exception | None] = asyncio.Queue()
+        self.orders: asyncio.Queue[Exception | None] = asyncio.Queue()
         self._last = 0
 
     def let(self, error: Exception | None = None, times: int = 1) -> None:
         """The next commits may end."""
         for _ in range(times):
-            self._orders.put_nowait(error)
+            self.orders.put_nowait(error)
 
     async def append(self, group: Group) -> Committed:
         self.arrived.set()
-        error = await self._orders.get()
+        error = await self.orders.get()
         self.arrived.clear()
         if error is not None:
             raise error
@@ -68,8 +72,10 @@ class Journal:
 
 
 @asynccontextmanager
-async def running(journal: Journal, limit: int = 1000, capacity: int = 10_000) -> AsyncIterator[Intake]:
-    intake = Intake(journal, KeyIndex(capacity), RequestIndex(capacity), Latency(), limit=limit)
+async def running(
+    journal: Journal, limit: int = 1000, capacity: int = 10_000, slots: MakeSlots = Slots
+) -> AsyncIterator[Intake]:
+    intake = Intake(journal, KeyIndex(capacity, slots=slots), RequestIndex(capacity), Latency(), limit=limit)
     task = asyncio.create_task(intake.run())
     try:
         yield intake
@@ -226,10 +232,10 @@ async def test_a_request_of_duplicates_with_a_key_is_journaled_without_trades_an
         await intake.committed(put(intake, {"trade_id": "t"}, key=key("k")))
         assert [(record.count, record.request_count) for record in journal.kept] == [(1, 0), (0, 1)]
     keys, requests = KeyIndex(100), RequestIndex(100)
-    for record in journal.kept:
-        keys.load(record)
-        requests.load(record)
+    keys.load(journal.kept)
+    requests.load(journal.kept)
     restarted = Intake(journal, keys, requests, Latency(), limit=10)
+    restarted.last_seq = 1
     replayed = await restarted.committed(put(restarted, {"trade_id": "t"}, key=key("k")))
     assert seqs(replayed) == (0, 1, None, None)
     assert replayed.replay_of is not None
@@ -268,6 +274,85 @@ async def test_two_payloads_in_one_body_and_a_copy_in_the_same_body() -> None:
         receipt = await intake.committed(put(intake, {"trade_id": "t"}, {}, {"trade_id": "t"}, {"trade_id": "u"}))
         assert seqs(receipt) == (3, 1, 1, 3)
         assert [row["trade_id"] for row in _rows(journal) if "trade_id" in row] == ["t", "u"]
+
+
+async def test_a_duplicate_waits_for_the_latest_of_the_commits_that_hold_its_first_copies() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        put(intake, {"trade_id": "committing"})
+        await journal.arrived.wait()
+        put(intake, {"trade_id": "open"})
+        both = await waiting(intake, put(intake, {"trade_id": "open"}, {"trade_id": "committing"}))
+        first = await waiting(intake, put(intake, {"trade_id": "committing"}))
+        journal.let()
+        assert seqs(await first) == (0, 1, None, None)
+        await journal.arrived.wait()
+        assert not both.done()
+        journal.let()
+        assert seqs(await both) == (0, 2, None, None)
+
+
+async def test_trades_of_several_requests_join_together_or_not_at_all() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        journal.let(times=2)
+        await intake.committed(put(intake, {"trade_id": "t"}))
+        for other in ({"trade_id": "t"}, {"trade_id": "t", "price": 9}, {"trade_id": "new"}):
+            assert intake.put_new(batch({"trade_id": "new"}, {}, other), received_ns=0) is None
+        assert intake.waiting == 0
+        receipt = intake.put_new(batch({"trade_id": "new"}, {}, {"trade_id": "newer"}), received_ns=0)
+        assert receipt is not None
+        assert seqs(await intake.committed(receipt)) == (3, 0, 2, 4)
+        assert [row.get("trade_id") for row in _rows(journal)] == ["t", "new", None, "newer"]
+
+
+@pytest.mark.parametrize("kind", ["numpy", "compiled"])
+async def test_every_trade_is_journaled_once_with_its_own_key_also_when_commits_fail(kind: str) -> None:
+    if kind == "compiled" and not available():
+        pytest.skip("numba is not installed")
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    source, journal, accepted = random.Random(seed), Journal(), 0
+    async with running(journal, limit=100_000, slots=compiled_slots() if kind == "compiled" else Slots) as intake:
+        for _ in range(60):
+            names = [f"t{source.randrange(400)}" for _ in range(source.choice([1, 5, 60]))]
+            trades = [{"trade_id": name, "symbol": f"S{name[-1]}"} if source.random() < 0.9 else {} for name in names]
+            one = put(intake, *trades)
+            await asyncio.sleep(0)
+            two = put(intake, *trades[:30], *[{"trade_id": f"t{source.randrange(400)}"}])
+            fails = source.random() < 0.4
+            journal.let(TryAgain("the disk is full") if fails else None, times=2)
+            for receipt in (one, two):
+                with suppress(TryAgain):
+                    accepted += (await intake.committed(receipt)).accepted
+            await intake.drain()
+            while not journal.orders.empty():
+                journal.orders.get_nowait()
+    check_keys(journal)
+    assert accepted == sum(record.count for record in journal.kept)
+
+
+def check_keys(journal: Journal) -> None:
+    """Every trade with a trade_id has its own key in the record, and no key is there twice."""
+    every = []
+    for record in journal.kept:
+        trades = decode_frame(record.frame).trades()
+        expected = [(Digests().key_digest(trade), row) for row, trade in enumerate(trades) if trade.trade_id]
+        digests, rows = record.keys["digest"], record.keys["row"].tolist()
+        assert [(pair.tobytes(), row) for pair, row in zip(digests, rows, strict=True)] == expected
+        every += [pair for pair, _ in expected]
+    assert len(set(every)) == len(every)
+
+
+async def test_a_journal_that_counts_otherwise_is_stopped_before_it_writes_a_wrong_key() -> None:
+    journal = Journal()
+    intake = Intake(journal, KeyIndex(100), RequestIndex(100), Latency(), limit=10)
+    intake.last_seq = 5
+    put(intake, {"trade_id": "t"})
+    journal.let()
+    with pytest.raises(Stop, match="expected trade 6 to be the journal's next one, received 1"):
+        await intake.run()
+    assert journal.kept == []
 
 
 def _rows(journal: Journal) -> list[dict[str, Any]]:

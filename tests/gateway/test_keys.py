@@ -1,7 +1,9 @@
-"""The key index against a dictionary that forgets by the same rule."""
+"""The key index against a dictionary that forgets by the same rule, with slots in NumPy and in compiled code."""
 
 from __future__ import annotations
 
+import random
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -11,10 +13,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex
+from gateway.digest_table import Ring
+from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
+from gateway.slots import FOUR, SEQ, MakeSlots, Slots
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, Record, decode_record, encode_record
+from telemetry.decode_compiled import available
+from telemetry.digests import Keys
+from telemetry.errors import TryAgain
 
 U64 = npt.NDArray[np.uint64]
+Item = tuple[int, int] | None  # key and fingerprint of a trade; None for a trade without a key
+
+
+@pytest.fixture(params=["numpy", "compiled"], scope="module")
+def slots(request: pytest.FixtureRequest) -> MakeSlots:
+    if request.param == "numpy":
+        return Slots
+    if not available():
+        pytest.skip("numba is not installed")
+    return compiled_slots()
 
 
 def digest(key: int) -> tuple[int, int]:
@@ -25,81 +42,200 @@ def digest(key: int) -> tuple[int, int]:
     return low, high
 
 
-def digests(keys: list[int]) -> U64:
+def digests(keys: Sequence[int]) -> U64:
     return np.array([digest(key) for key in keys], np.uint64).reshape(-1, 2)
 
 
+def keys_of(items: Sequence[Item]) -> Keys:
+    """The keys of a batch."""
+    return Keys(
+        np.array([item is not None for item in items]),
+        np.array([digest(item[0]) if item else (0, 0) for item in items], np.uint64).reshape(-1, 2),
+        np.array([item[1] if item else 0 for item in items], np.uint64),
+    )
+
+
+def fresh_keys(all_digests: U64) -> Keys:
+    count = len(all_digests)
+    return Keys(np.ones(count, bool), all_digests, np.arange(count).astype(np.uint64))
+
+
+def commit(index: KeyIndex, keys: Keys) -> None:
+    """One batch, all new, and its commit."""
+    first = index.newest_seq + 1
+    assert index.claim(keys, first)[1:] == (None, 0, [])
+    index.settle(index.count, first + len(keys.given) - 1)
+
+
 class Model:
-    """The rule in plain Python: present while seq > newest - capacity."""
+    """The rules in plain Python: present while pending, or while seq > newest - capacity."""
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
         self.newest = 0
         self.entries: dict[int, tuple[int, int]] = {}
+        self.groups: list[tuple[int, list[tuple[int, int, int]]]] = []  # pending: last seq; key, fingerprint, seq
+
+    @property
+    def next_seq(self) -> int:
+        return (self.groups[-1][0] if self.groups else self.newest) + 1
 
     def get(self, key: int) -> tuple[int, int] | None:
-        entry = self.entries.get(key)
-        return entry if entry and entry[1] > self.newest - self.capacity else None
+        """(fingerprint, sequence number)"""
+        for _, added in self.groups:
+            for pending, *entry in added:
+                if pending == key:
+                    return entry[0], entry[1]
+        entry_of = self.entries.get(key)
+        return entry_of if entry_of and entry_of[1] > self.newest - self.capacity else None
+
+    def claim(self, items: Sequence[Item], only_new: bool) -> tuple[list[bool], int, list[int]]:
+        """(which are fresh, the newest first copy of a duplicate outside, conflicts), see Slots.claim."""
+        own: dict[int, tuple[int, int]] = {}
+        fresh: list[bool] = []
+        conflicts, held, first = [], 0, self.next_seq
+        for row, item in enumerate(items):
+            earlier = None
+            if item is not None:
+                outside = self.get(item[0])
+                held = max(held, outside[1]) if outside else held
+                earlier = outside or own.get(item[0])
+                if earlier is None:
+                    own[item[0]] = item[1], first + sum(fresh)
+                elif earlier[0] != item[1]:
+                    conflicts.append(row)
+            fresh.append(earlier is None)
+        if not conflicts and not (only_new and not all(fresh)):
+            self.groups.append((first + sum(fresh) - 1, [(key, *entry) for key, entry in own.items()]))
+        return fresh, held, conflicts
+
+    def settle(self) -> int:
+        """Commit the oldest batch; how many keys it has."""
+        self.newest, added = self.groups.pop(0)
+        for key, fingerprint, seq in added:
+            self.entries[key] = fingerprint, seq
+        return len(added)
 
 
-def agree(index: KeyIndex, model: Model, keys: list[int]) -> None:
+def agree(index: KeyIndex, model: Model, keys: Sequence[int]) -> None:
     """Both ways of looking say what the model says."""
     found, fingerprints, seqs = index.lookup(digests(keys))
+    pending = {key: (fingerprint, seq) for _, added in model.groups for key, fingerprint, seq in added}
     for row, key in enumerate(keys):
-        expected = model.get(key)
+        expected = pending.get(key) or model.get(key)
         assert bool(found[row]) == (expected is not None), key
         assert (int(fingerprints[row]), int(seqs[row])) == (expected or (0, 0)), key
         if row % 7 == 0:
             assert index.lookup_one(*digest(key)) == expected, key
 
 
+def batch(source: random.Random, size: int, known: int, *, keyless: bool) -> list[Item]:
+    """Trades without a key, with a new one, with one that was used before, and twice in the batch."""
+    again, conflict = source.choice([(0.0, 0.0), (0.3, 0.0), (1.0, 0.0), (0.3, 0.1)])
+    items: list[Item] = []
+    if keyless:
+        return [None] * size
+    for row in range(size):
+        key = source.randrange(known + row + 1) if source.random() < again else known + row
+        other = source.random() < conflict
+        items.append(None if source.random() < 0.1 else (key, 3 * key + 1 + other))
+    return items
+
+
 STEPS = st.lists(
     st.tuples(
-        st.sampled_from(["batch", "one", "keyless", "load", "again"]),
-        st.integers(1, 16) | st.integers(17, 400),
+        st.sampled_from(["claim", "claim", "claim", "only new", "settle", "settle", "release", "keyless", "load"]),
+        st.integers(1, 16) | st.integers(17, 300),
         st.integers(0, 1 << 30),
     ),
     min_size=1,
-    max_size=30,
+    max_size=40,
 )
 
 
-@settings(max_examples=60, deadline=None)
+class Machine:
+    """The index and the model, taken through the same steps."""
+
+    def __init__(self, capacity: int, slots: MakeSlots) -> None:
+        self.index = KeyIndex(capacity, pending=2000, slots=slots)
+        self.model = Model(capacity)
+        self.known = self.settled = 0
+
+    def step(self, kind: str, size: int, seed: int) -> None:
+        source = random.Random(seed)
+        if kind in ("claim", "only new", "keyless"):
+            self.claim(batch(source, size, self.known, keyless=kind == "keyless"), kind == "only new")
+        elif kind == "settle" and self.model.groups:
+            self.settled += self.model.settle()
+            self.index.settle(self.settled, self.model.newest)
+        elif kind == "release":
+            self.index.release()
+            self.model.groups.clear()
+        elif kind == "load" and not self.model.groups:
+            self.load(source, size)
+        agree(self.index, self.model, [source.randrange(self.known + 50) for _ in range(60)])
+
+    def claim(self, items: list[Item], only_new: bool) -> None:
+        pending = self.index.count - self.settled
+        if len(items) > 2000 - pending:
+            with pytest.raises(TryAgain):
+                self.index.claim(keys_of(items), 1)
+            return
+        before, first = self.index.count, self.model.next_seq
+        claimed = self.index.claim(keys_of(items), first, only_new=only_new)
+        fresh, held, conflicts = self.model.claim(items, only_new)
+        assert claimed.conflicts == conflicts
+        assert (claimed.fresh is None) == all(fresh)
+        assert claimed.fresh is None or claimed.fresh.tolist() == fresh
+        if conflicts or (only_new and not all(fresh)):
+            assert (claimed.added, self.index.count) == (0, before)
+            return
+        added = self.model.groups[-1][1]
+        assert (claimed.added, claimed.held_seq, self.index.count - before) == (len(added), held, len(added))
+        raw = np.frombuffer(self.index.journaled(before, self.index.count, first), KEY_ENTRY)
+        assert raw["digest"].tolist() == digests([key for key, *_ in added]).tolist()
+        assert list(zip(raw["fingerprint"].tolist(), raw["row"].tolist(), strict=True)) == [
+            (fingerprint, seq - first) for _, fingerprint, seq in added
+        ]
+        self.known = max(self.known, *(item[0] + 1 for item in items if item), 0)
+
+    def load(self, source: random.Random, size: int) -> None:
+        run = []
+        for part in range(1, source.randrange(2, 5)):
+            keys = list(range(self.known, self.known + size // part))
+            self.known += len(keys)
+            run.append(record_of(self.model.newest + 1, digests(keys), [3 * key + 1 for key in keys]))
+            for row, key in enumerate(keys):
+                self.model.entries[key] = 3 * key + 1, self.model.newest + 1 + row
+            self.model.newest += len(keys)
+            self.settled += len(keys)
+        before = self.index.count
+        self.index.load(run)
+        self.settled = self.index.count  # of more than the window has, only the last ones
+        assert self.index.count - before <= sum(record.key_count for record in run)
+
+
+@settings(max_examples=30, deadline=None)
 @given(st.sampled_from([1, 5, 100, 1000, 5000]), STEPS)
 def test_the_index_answers_like_a_dictionary_that_forgets_what_left_the_window(
-    capacity: int, steps: list[tuple[str, int, int]]
+    slots: MakeSlots, capacity: int, steps: list[tuple[str, int, int]]
 ) -> None:
-    index, model, next_key = KeyIndex(capacity), Model(capacity), 0
-    for kind, size, pick in steps:
-        if kind == "keyless":
-            model.newest += size
-            index.advance(model.newest)
-            continue
-        if kind == "again":  # keys that left the window are new again
-            past = [key for key in range(next_key) if model.get(key) is None]
-            keys = past[pick % (len(past) + 1) :][:size]
-        else:
-            keys = list(range(next_key, next_key + (1 if kind == "one" else size)))
-            next_key += len(keys)
-        insert(index, model, keys, kind)
-        agree(index, model, [(pick + row * 31) % (next_key + 50) for row in range(200)])
-        agree(index, model, keys)
-    assert index.newest_seq == model.newest
+    machine = Machine(capacity, slots)
+    for step in steps:
+        machine.step(*step)
+    assert machine.index.newest_seq == machine.model.newest
 
 
-def insert(index: KeyIndex, model: Model, keys: list[int], kind: str) -> None:
-    """Commit `keys`, one trade each."""
-    first = model.newest + 1
-    seqs, fingerprints = list(range(first, first + len(keys))), [key * 3 + 1 for key in keys]
-    if kind == "one":
-        index.insert_one(*digest(keys[0]), fingerprints[0], seqs[0])
-    elif kind == "load":
-        index.load(record_of(first, digests(keys), fingerprints))
-    elif keys:
-        index.insert(digests(keys), np.array(fingerprints, np.uint64), np.array(seqs, np.int64))
-    model.newest += len(keys)
-    for key, fingerprint, seq in zip(keys, fingerprints, seqs, strict=True):
-        model.entries[key] = (fingerprint, seq)
+def test_so_it_does_in_long_random_walks(slots: MakeSlots) -> None:
+    seed = random.randrange(1 << 32)
+    print("seed", seed)
+    source = random.Random(seed)
+    kinds = ["claim", "claim", "claim", "only new", "settle", "settle", "release", "keyless", "load"]
+    for _ in range(25):
+        machine = Machine(source.choice([5, 100, 1000, 5000]), slots)
+        for _ in range(20):
+            size = source.choice([source.randrange(1, 17), source.randrange(17, 300)])
+            machine.step(source.choice(kinds), size, source.randrange(1 << 30))
 
 
 def record_of(first: int, key_digests: U64, fingerprints: list[int], requests: bytes = b"") -> Record:
@@ -122,20 +258,17 @@ def record_of(first: int, key_digests: U64, fingerprints: list[int], requests: b
 
 
 @pytest.mark.parametrize("batch", [1, 17, 1000, 30_000])
-def test_every_key_of_the_window_is_found_while_the_table_grows_and_while_it_is_replaced(batch: int) -> None:
+def test_every_key_of_the_window_is_found_while_the_table_grows_and_while_it_is_replaced(
+    slots: MakeSlots, batch: int
+) -> None:
     """100,000 keys through a window of 20,000: several tables begin, fill and take over on the way."""
     generator = np.random.default_rng(7)
-    index = KeyIndex(20_000)
+    index = KeyIndex(20_000, pending=40_000, slots=slots)
     total = 100_000 if batch > 1 else 60_000
     every = generator.integers(0, 1 << 63, (total, 2), np.uint64)
     for start in range(0, total, batch):
         part = every[start : start + batch]
-        assert not index.lookup(part)[0].any()
-        if batch == 1:
-            index.insert_one(int(part[0, 0]), int(part[0, 1]), start, start + 1)
-        else:
-            seqs = np.arange(start + 1, start + len(part) + 1)
-            index.insert(part, seqs.astype(np.uint64), seqs)
+        commit(index, fresh_keys(part))
         if start % (total // 20) < batch:
             end = start + len(part)
             oldest = max(end - 20_000, 0)
@@ -145,41 +278,97 @@ def test_every_key_of_the_window_is_found_while_the_table_grows_and_while_it_is_
             assert (seqs_found[oldest:] == np.arange(oldest + 1, end + 1)).all()
 
 
-def test_one_trade_before_the_edge_of_the_window_is_known_and_the_next_commit_forgets_it() -> None:
-    index = KeyIndex(10)
-    index.insert_one(1, 2, 3, 5)
-    index.advance(14)
-    assert index.lookup_one(1, 2) == (3, 5)
-    index.advance(15)
-    assert index.lookup_one(1, 2) is None
-    assert not index.lookup(np.array([[1, 2]], np.uint64))[0][0]
+def test_one_trade_before_the_edge_of_the_window_is_known_and_the_next_commit_forgets_it(slots: MakeSlots) -> None:
+    index = KeyIndex(10, slots=slots)
+    index.claim(keys_of([None, None, None, None, (1, 3)]), 1)
+    index.settle(1, 14)
+    assert index.lookup_one(*digest(1)) == (3, 5)
+    index.settle(1, 15)
+    assert index.lookup_one(*digest(1)) is None
+    assert not index.lookup(digests([1]))[0][0]
 
 
-def test_a_million_keys_cost_less_than_60_bytes_each() -> None:
+@pytest.mark.parametrize("size", [3, 100])
+def test_pending_keys_never_write_over_what_is_in_the_window(slots: MakeSlots, size: int) -> None:
+    index = KeyIndex(1000, pending=5000, slots=slots)
+    commit(index, keys_of([(key, 1) for key in range(1000)]))
+    for start in range(1000, 6000, size):
+        items: list[Item] = [(key, 1) for key in range(start, min(start + size, 6000))]
+        assert index.claim(keys_of(items), start + 1).added == len(items)
+    assert index.lookup(digests(range(6000)))[0].all()
+    with pytest.raises(TryAgain, match="expected at most 0 more trades before a commit, received 1"):
+        index.claim(keys_of([(6000, 1)]), 6001)
+    index.release()
+    found = index.lookup(digests(range(6000)))[0]
+    assert found[:1000].all()
+    assert not found[1000:].any()
+
+
+@pytest.mark.parametrize("size", [2, 40])
+def test_a_key_taken_back_is_not_found_by_a_slot_that_it_left_behind_long_ago(slots: MakeSlots, size: int) -> None:
+    """The same key in the same place of the ring, first forgotten by the window, then taken back with a conflict."""
+    index = KeyIndex(50, pending=50, slots=slots)
+    first: list[Item] = [(key, 1) for key in range(size)]
+    commit(index, keys_of(first))
+    while index.count % 100:
+        commit(index, keys_of([(1000 + index.count, 1)]))
+    wrong: Item = (0, 2)
+    assert index.claim(keys_of([*first, wrong]), index.newest_seq + 1).conflicts == [size]
+    assert not index.lookup(digests(range(size)))[0].any()
+    assert index.claim(keys_of([*first, wrong]), index.newest_seq + 1).conflicts == [size]
+    index.claim(keys_of(first), index.newest_seq + 1)
+    index.release()
+    assert not index.lookup(digests(range(size)))[0].any()
+    assert index.claim(keys_of(first), index.newest_seq + 1) == (size, None, 0, [])
+
+
+def test_a_million_keys_cost_less_than_60_bytes_each(slots: MakeSlots) -> None:
     generator = np.random.default_rng(11)
-    index = KeyIndex(CAPACITY)
+    index = KeyIndex(CAPACITY, slots=slots)
     worst = 0.0
     for start in range(0, 1_000_000, 10_000):
-        seqs = np.arange(start + 1, start + 10_001)
-        index.insert(generator.integers(0, 1 << 63, (10_000, 2), np.uint64), seqs.astype(np.uint64), seqs)
+        commit(index, fresh_keys(generator.integers(0, 1 << 63, (10_000, 2), np.uint64)))
         if start >= 100_000:
             worst = max(worst, index.memory_bytes / (start + 10_000))
     assert worst < 60
 
 
-def test_the_next_table_is_filled_step_by_step_beside_the_one_that_answers() -> None:
+def test_the_next_table_is_filled_step_by_step_beside_the_one_that_answers(slots: MakeSlots) -> None:
     """Memory falls whenever a new table takes over; when one is built at a stroke it never does."""
-    index, memory = KeyIndex(1 << 20), [0]
-    for seq in range(1, 40_001):
-        index.insert_one(seq * 0x9E3779B97F4A7C15 % (1 << 64), seq, 0, seq)
+    index, memory = KeyIndex(1 << 20, slots=slots), [0]
+    every = fresh_keys(np.random.default_rng(3).integers(0, 1 << 63, (40_000, 2), np.uint64))
+    for row in range(0, 40_000, 2):
+        commit(index, Keys(*(getattr(every, name)[row : row + 2] for name in ("given", "digests", "fingerprints"))))
         memory.append(index.memory_bytes)
     assert sum(after < before for before, after in pairwise(memory)) >= 2
 
 
-def test_a_batch_larger_than_the_window_keeps_its_last_keys() -> None:
-    index, model = KeyIndex(50), Model(50)
-    insert(index, model, list(range(170)), "batch")
-    agree(index, model, list(range(200)))
+def test_a_run_larger_than_the_window_keeps_its_last_keys(slots: MakeSlots) -> None:
+    index = KeyIndex(50, pending=0, slots=slots)
+    index.load([record_of(1, digests(range(170)), [key * 3 + 1 for key in range(170)])])
+    found, _, seqs = index.lookup(digests(range(200)))
+    assert np.flatnonzero(found).tolist() == list(range(120, 170))
+    assert seqs[120:170].tolist() == list(range(121, 171))
+
+
+def test_runs_are_the_same_records_some_thousand_keys_together() -> None:
+    records = [record_of(first, digests([first]), [0]) for first in range(1, 5001)]
+    large = record_of(5001, digests(range(9000)), [0] * 9000)
+    found = list(runs([*records, large, records[0]]))
+    assert [record for run in found for record in run] == [*records, large, records[0]]
+    assert [len(run) for run in found] == [4096, 905, 1]
+    assert list(runs([])) == []
+
+
+@pytest.mark.parametrize("start", [0, 5, 9])
+def test_entries_are_written_and_found_around_the_end_of_the_ring(slots: MakeSlots, start: int) -> None:
+    ring = Ring(10, pending=0, slots=slots)
+    for rows in (start, 7):
+        block = np.zeros((rows, FOUR), np.uint64)
+        block[:, :2] = np.random.default_rng(rows).integers(0, 1 << 63, (rows, 2), np.uint64)
+        block[:, SEQ] = ring.newest_seq + 1 + np.arange(rows)
+        ring.insert(block)
+    assert ring.find(block[:, :2]).tolist() == [(start + row) % 10 for row in range(7)]
 
 
 def test_requests_are_answered_as_the_first_time_until_they_leave_the_window() -> None:
@@ -214,6 +403,6 @@ def test_a_record_brings_its_requests_with_the_numbers_that_they_were_given() ->
         {"digest": (5, 6), "fingerprint": (7, 8), "accepted": 0, "duplicates": 4},
     )
     index = RequestIndex()
-    index.load(record_of(101, digests([1, 2, 4]), [1, 2, 3], requests))
+    index.load([record_of(101, digests([1, 2, 4]), [1, 2, 3], requests)])
     assert index.lookup(1, 2) == RequestAnswer((3, 4), 2, 1, 102)
     assert index.lookup(5, 6) == RequestAnswer((7, 8), 0, 4, 0)

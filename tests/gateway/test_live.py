@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
+import struct
 from typing import Any
 
 import pytest
@@ -35,13 +35,26 @@ class Board:
 
 def subscribe(live: Live, now_ns: int = 0, **fields: Any) -> Slot:
     wanted = Wanted(**({"id": "a", "topic": "stats"} | fields))
-    return live.subscribe(wanted, asyncio.Event(), seq=7, now_ns=now_ns)
+    return live.subscribe(wanted, lambda _: None, seq=7, now_ns=now_ns)
+
+
+def payload(taken: bytes) -> bytes:
+    """The text of a WebSocket frame that is whole, not masked, and nothing else."""
+    first, length = struct.unpack_from("!BB", taken)
+    assert first == 0x81
+    if length == 126:
+        (length,) = struct.unpack_from("!H", taken, 2)
+        return taken[4 : 4 + length] if len(taken) == 4 + length > 129 else b""
+    if length == 127:
+        (length,) = struct.unpack_from("!Q", taken, 2)
+        return taken[10:] if len(taken) == 10 + length > 65_545 else b""
+    return taken[2:] if len(taken) == 2 + length else b""
 
 
 def frame(slot: Slot) -> dict[str, Any]:
     taken = slot.take()
     assert taken is not None
-    found: dict[str, Any] = json.loads(taken)
+    found: dict[str, Any] = json.loads(payload(taken))
     return found
 
 

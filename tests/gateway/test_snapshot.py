@@ -109,7 +109,7 @@ def test_only_pages_that_changed_are_written(tmp_path: Path) -> None:
     snapshot.commit()
     snapshot.close(state)
     with closing(sqlite3.connect(tmp_path / "snapshot.db")) as database:
-        assert database.execute("SELECT count(*) FROM pages").fetchone() == (5,)
+        assert database.execute("SELECT count(*) FROM pages").fetchone() == (40,)
 
 
 def test_what_is_merged_while_a_snapshot_is_written_is_not_in_it(tmp_path: Path) -> None:

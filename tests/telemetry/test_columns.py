@@ -68,6 +68,13 @@ def test_a_slice_is_what_the_trades_in_it_would_give(rows: list[Trade], start: i
     assert same(from_trades(rows).slice(start, stop), from_trades(rows[start:stop]))
 
 
+@given(some_trades, st.lists(st.booleans(), min_size=8, max_size=8))
+def test_the_rows_of_a_mask_are_what_these_trades_would_give(rows: list[Trade], chosen: list[bool]) -> None:
+    mask = np.array(chosen[: len(rows)], np.bool_)
+    expected = [row for row, is_chosen in zip(rows, chosen, strict=False) if is_chosen]
+    assert same(from_trades(rows).only(mask), from_trades(expected))
+
+
 @given(st.lists(some_trades, max_size=4))
 def test_concatenated_parts_equal_the_whole(parts: list[list[Trade]]) -> None:
     whole = [row for part in parts for row in part]

@@ -9,7 +9,6 @@ import os
 import random
 import subprocess
 import sys
-from hashlib import blake2b
 from importlib import import_module
 from pathlib import Path
 
@@ -19,7 +18,7 @@ import pytest
 from telemetry.compiled import slots
 from telemetry.decode_compiled import CompiledReading, available
 from telemetry.decode_reference import Media
-from telemetry.digests import fingerprint, key_digest
+from telemetry.digests import Digests
 from telemetry.frame import Array
 from tests.telemetry.bodies import NOW
 from tests.telemetry.hostile import FIELDS, SYNTAX
@@ -27,33 +26,15 @@ from tests.telemetry.readings import FULL, MEDIA, agree, dumps
 
 pytestmark = pytest.mark.skipif(not available(), reason="numba is not installed")
 ROOT = Path(__file__).resolve().parents[2]
+DIGESTS = Digests(b"a secret of test")
 
 
 @pytest.fixture(scope="module")
 def reading() -> CompiledReading:
-    return CompiledReading()
+    return CompiledReading(DIGESTS)
 
 
 # --- digests ----------------------------------------------------------------------------------------------------------
-
-
-def test_blake2b_equals_that_of_the_standard_library_for_all_lengths_also_at_the_borders_of_blocks() -> None:
-    compiler, blake2 = import_module("telemetry.compiled.compiler"), import_module("telemetry.compiled.blake2")
-    hash_words = blake2.hash_words
-
-    @compiler.entry(compiler.UNSIGNED, compiler.UNSIGNED, compiler.INTEGER, compiler.UNSIGNED)  # type: ignore[untyped-decorator, unused-ignore]
-    def digest(initial: Array, message: Array, size: int, state: Array) -> int:
-        hash_words(initial, message, size, state)
-        return 0
-
-    data = random.Random(7).randbytes(512)
-    for size in range(401):
-        for digest_bytes, person in ((16, b"trade key"), (8, b"trade payload"), (64, b"")):
-            message, state = np.zeros(64, np.uint64), np.zeros(8, np.uint64)
-            message.view(np.uint8)[:size] = np.frombuffer(data, np.uint8, size)
-            digest(blake2.initial_state(digest_bytes, person), message, size, state)
-            expected = blake2b(data[:size], digest_size=digest_bytes, person=person).digest()
-            assert state.tobytes()[:digest_bytes] == expected, (size, digest_bytes)
 
 
 def test_keys_of_the_shortest_and_the_longest_texts_equal_those_of_rows(reading: CompiledReading) -> None:
@@ -62,8 +43,11 @@ def test_keys_of_the_shortest_and_the_longest_texts_equal_those_of_rows(reading:
         row = FULL | {name: chr(97 + place) * size for place, name in enumerate(texts)} | {"trade_id": "x" * size}
         for sent in (row, {name: row[name] for name in ("symbol", "quantity", "price", "trade_id")}):
             (trade,), keys = reading.rows(dumps(sent), "json", NOW)
-            assert keys.digests.tobytes() == key_digest(trade)
-            assert int(keys.fingerprints[0]) == fingerprint(trade, "timestamp" in sent)
+            assert keys.digests.tobytes() == DIGESTS.key_digest(trade)
+            assert int(keys.fingerprints[0]) == DIGESTS.fingerprint(trade, "timestamp" in sent)
+            _, others = reading.columns(dumps([sent, FULL]), "json", NOW)
+            assert others.digests[0].tolist() == keys.digests[0].tolist()
+            assert others.fingerprints[0] == keys.fingerprints[0]
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
@@ -93,16 +77,24 @@ class Scan:
     def __init__(self) -> None:
         self._scanner = import_module("telemetry.compiled.scanner")
         self._padding = bytes(import_module("telemetry.compiled.tokens").PADDING)
-        self._words = import_module("telemetry.compiled.digests").WORK_WORDS
+        self._words = np.concatenate((DIGESTS.key.table.ravel(), DIGESTS.payload.table.ravel()))
         self._memory = GuardedMemory()
 
     def __call__(self, body: bytes, media: Media) -> int:
         most = body.count(b"{") + 1
         text = self._memory.at_the_end(body + self._padding)
         rows = np.empty(most * slots.COUNT + slots.FOLLOWS, np.int64)
-        scratch, digests, prints = (np.empty(size, np.uint64) for size in (self._words, 2 * most, most))
-        count: int = self._scanner.scan_rows(
-            text, len(body), int(media == "lines"), scratch, most, rows, digests, prints
+        digests = np.empty(slots.DIGESTS * most + slots.SUMS, np.uint64)
+        count: int = self._scanner.scan_rows(text, len(body), int(media == "lines"), self._words, most, rows, digests)
+        assert count == self._columns(text, len(body), media, most)
+        return count
+
+    def _columns(self, text: Array, size: int, media: Media, most: int) -> int:
+        integers = np.empty(slots.RESULT + slots.FOLLOWS + slots.INTEGERS * most, np.int64)
+        indices, small = np.empty(slots.INDICES * most, np.uint32), np.empty(slots.SMALL * most, np.uint8)
+        digests = np.empty((slots.DIGESTS + slots.SUMS) * most, np.uint64)
+        count: int = self._scanner.scan_columns(
+            text, size, int(media == "lines"), self._words, most, most, integers, indices, digests, small
         )
         return count
 
@@ -152,10 +144,11 @@ def test_with_bounds_checked_nothing_is_out_of_bounds_and_the_results_are_the_sa
     program = """
 from telemetry.compiled.compiler import IS_CHECKED
 from telemetry.decode_compiled import CompiledReading
+from telemetry.digests import Digests
 from tests.telemetry import readings as t
 from tests.telemetry.hostile import FIELDS, SYNTAX
 assert IS_CHECKED
-reading = CompiledReading()
+reading = CompiledReading(Digests())
 for body in (*(body for body, _, _ in FIELDS), *SYNTAX, t.dumps(t.some(50)), t.dumps(t.FULL)):
     for size in range(max(0, len(body) - 200), len(body) + 1):
         for media in t.MEDIA:

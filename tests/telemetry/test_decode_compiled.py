@@ -18,6 +18,7 @@ from telemetry.decode import Batch, Decoder, decode_body, decode_by_reference
 from telemetry.decode_compiled import CompiledReading, available
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import Media
+from telemetry.digests import Digests
 from telemetry.errors import InvalidInput
 from telemetry.formats import Options, Row, TradeFile
 from telemetry.literals import Doubt
@@ -32,7 +33,7 @@ generated = settings(max_examples=300, deadline=None, suppress_health_check=list
 
 @pytest.fixture(scope="module")
 def reading() -> CompiledReading:
-    return CompiledReading()
+    return CompiledReading(Digests())
 
 
 @pytest.fixture(scope="module")
@@ -67,7 +68,7 @@ _kept: list[CompiledReading] = []
 
 def READING() -> CompiledReading:  # noqa: N802 - Hypothesis allows no fixtures that live longer than an example
     if not _kept:
-        _kept.append(CompiledReading())
+        _kept.append(CompiledReading(Digests()))
     return _kept[0]
 
 
@@ -245,8 +246,8 @@ def test_two_threads_decode_at_once(reading: CompiledReading) -> None:
 
 
 def test_nothing_can_be_compiled_after_the_start(reading: CompiledReading) -> None:
-    scanner = import_module("telemetry.compiled.scanner")
-    for function in (scanner.scan_rows, scanner.scan_columns, scanner.gather):
+    scanner, columns = import_module("telemetry.compiled.scanner"), import_module("telemetry.compiled.columns")
+    for function in (scanner.scan_rows, scanner.scan_columns, columns.collect):
         assert len(function.signatures) == 1
         with pytest.raises(TypeError, match="No matching definition"):
             function(*["text"] * len(function.signatures[0]))

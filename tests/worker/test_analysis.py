@@ -13,7 +13,8 @@ from telemetry.partial import Partial, decode_partial, encode_partial
 from telemetry.rows import to_atom
 from telemetry.statistics import BUY, Atom
 from telemetry.trade import Trade
-from worker.analysis import analyse, loop, vectorised
+from worker.analysis import analyse, loop
+from worker.columnwise import vectorised
 
 NOW = 1_700_000_000_000_000_000
 

@@ -1,0 +1,180 @@
+"""Rows to columns for compiled code: from the slots of one trade to columns with room for all, then to what is kept.
+
+See telemetry.compiled.slots for the order of the columns. A column that not all trades have is begun when the first
+trade has it; trades before it get what stands for absence.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from telemetry.compiled import slots as at
+from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
+from telemetry.compiled.memory import behind, pointer
+from telemetry.frame import Array
+from telemetry.times import ABSENT
+from telemetry.trade import NO_FEE
+
+_INTEGERS, _SMALL, _TEXTS = (np.array(columns) for columns in (at.INTEGER_COLUMNS, at.SMALL_COLUMNS, at.TEXT_COLUMNS))
+_ABSENCE = at.DEFAULTS[_INTEGERS]
+_FEE, _FEE_SCALE = at.INTEGER_COLUMNS.index(2 * at.FEE), at.SMALL_COLUMNS.index(2 * at.FEE + 1)
+
+
+@part
+def begin_columns(fields: int, row: int, capacity: int, columns: Array, octets: Array) -> None:
+    """The columns of these fields (a bit for each) for the rows before this one."""
+    for index in range(at.ALWAYS, len(_INTEGERS)):
+        if fields >> (_INTEGERS[index] >> 1) & 1:
+            for place in range(index * capacity, index * capacity + row):
+                columns[place] = _ABSENCE[index]
+    for index in range(len(_TEXTS)):
+        if fields >> (_TEXTS[index] >> 1) & 1:
+            first = (len(_SMALL) + index) * capacity
+            for place in range(first, first + row):
+                octets[place] = 0
+
+
+@part
+def store(slots: Array, row: int, capacity: int, columns: Array, octets: Array, places: Array, code: int) -> None:
+    """One trade; the code of its instrument is `code`."""
+    seen = slots[at.SEEN]
+    places[len(_TEXTS) * capacity + row] = np.uint32(code)
+    for index in range(at.ALWAYS):
+        columns[index * capacity + row] = slots[_INTEGERS[index]]
+    for index in range(at.ALWAYS, len(_INTEGERS)):
+        if seen >> (_INTEGERS[index] >> 1) & 1:
+            value = slots[_INTEGERS[index]]
+            columns[index * capacity + row] = value
+            has = slots[_INTEGERS[index] + 1] != NO_FEE if index == _FEE else value != ABSENT
+            slots[at.HAVE + index - at.ALWAYS] += has
+    for index in range(len(_SMALL)):
+        octets[index * capacity + row] = np.uint8(slots[_SMALL[index]])
+    for index in range(len(_TEXTS)):
+        if seen >> (_TEXTS[index] >> 1) & 1:
+            length = slots[_TEXTS[index] + 1]
+            places[index * capacity + row] = np.uint32(slots[_TEXTS[index]])
+            octets[(len(_SMALL) + index) * capacity + row] = np.uint8(length)
+            slots[at.TOTALS + index] += length
+
+
+@part
+def _copy_integers(source: Array, target: Array, count: int, absent: int) -> None:
+    """ABSENT becomes `absent`."""
+    for row in range(count):
+        value = source[row]
+        target[row] = absent if value == ABSENT else value
+
+
+@part
+def _copy_octets(source: Array, start: int, target: Array, at_target: int, count: int) -> int:
+    """Gives the end in the target."""
+    for place in range(count):
+        target[at_target + place] = source[start + place]
+    return at_target + count
+
+
+@part
+def _collect_integers(result: Array, out: Array, capacity: int, count: int, received_at: int) -> None:
+    columns = behind(result, at.RESULT + at.FOLLOWS)
+    for index in range(at.ALWAYS):
+        _copy_integers(behind(columns, index * capacity), behind(out, index * count), count, received_at)
+    end = at.ALWAYS * count
+    for row in range(end, end + count):
+        out[row] = received_at
+    for index in range(at.ALWAYS, len(_INTEGERS)):
+        if result[at.HAVE + index - at.ALWAYS] > 0:
+            end += count
+            _copy_integers(behind(columns, index * capacity), behind(out, end), count, ABSENT)
+
+
+@part
+def _collect_small(result: Array, octets: Array, out: Array, capacity: int, count: int) -> int:
+    end = 0
+    for index in range(len(_SMALL)):
+        if index != _FEE_SCALE or result[at.HAVE] > 0:
+            end = _copy_octets(octets, index * capacity, out, end, count)
+    if result[at.TOTALS] > 0:
+        lengths = len(_SMALL) * capacity  # those of trade_id are the first
+        for row in range(count):
+            out[end + row] = octets[lengths + row] > 0
+        end += count
+    return end
+
+
+@part
+def _gather(text: Array, starts: Array, lengths: Array, count: int, offsets: Array, out: Array, end: int) -> int:
+    """One text column: the bytes at `starts` behind `end` in `out`, and where each of them ends from there on."""
+    first = end
+    for row in range(count):
+        offsets[row] = np.uint32(end - first)
+        end = _copy_octets(text, int(starts[row]), out, end, int(lengths[row]))
+    offsets[count] = np.uint32(end - first)
+    return end
+
+
+@part
+def _record(text: Array, entry: Array, out: Array, end: int) -> int:
+    """An instrument: i64 multiplier; u8 kind, multiplier_scale, length of venue, of symbol; venue, symbol, currency."""
+    for octet in range(8):
+        out[end + octet] = np.uint8(entry[7] >> 8 * octet & 0xFF)
+    out[end + 8], out[end + 9], out[end + 10], out[end + 11] = entry[6], entry[8], entry[3], entry[1]
+    end = _copy_octets(text, entry[2], out, end + at.RECORD, entry[3])
+    end = _copy_octets(text, entry[0], out, end, entry[1])
+    return _copy_octets(text, entry[4], out, end, entry[5])
+
+
+@part
+def _collect_digests(digests: Array, out: Array, capacity: int, count: int) -> None:
+    for word in range(2 * count):
+        out[word] = digests[word]
+    for row in range(count):
+        out[2 * count + row] = digests[2 * capacity + row]
+
+
+@part
+def _collect_records(text: Array, result: Array, entries: Array, ends: Array, out: Array, end: int) -> int:
+    first = end
+    for code in range(result[at.KNOWN]):
+        end = _record(text, behind(entries, code * at.ENTRY), out, end)
+        ends[code] = np.uint32(end - first)
+    return end
+
+
+@entry(TEXT, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
+def collect(
+    body: Array,
+    capacity: int,
+    count: int,
+    received_at: int,
+    integers: Array,
+    indices: Array,
+    digests: Array,
+    small: Array,
+    to_integers: Array,
+    to_indices: Array,
+    to_digests: Array,
+    to_small: Array,
+) -> int:
+    """The first `count` rows of the columns that some trade has, one behind the other. Gives the end in `to_small`.
+
+    i64  price, quantity, timestamp, received_at; of fee, source_seq, sent_at, order_sent_at those that some trade has
+    u32  codes of the instruments; count + 1 offsets of each text; where the record of each instrument ends
+    u64  when some trade has a trade_id: key digests in pairs; fingerprints
+    u8   side, scales of price and quantity; when some trade has a fee, its scale; when some has a trade_id, whether it
+         has one (0 or 1); the texts; the records of the instruments
+    """
+    text, result, places, octets = pointer(body), pointer(integers), pointer(indices), pointer(small)
+    out, offsets, used = pointer(to_small), pointer(to_indices), count
+    _collect_integers(result, pointer(to_integers), capacity, count, received_at)
+    if result[at.TOTALS] > 0:
+        _collect_digests(pointer(digests), pointer(to_digests), capacity, count)
+    for row in range(count):
+        offsets[row] = places[len(_TEXTS) * capacity + row]
+    end = _collect_small(result, octets, out, capacity, count)
+    for index in range(len(_TEXTS)):
+        if result[at.TOTALS + index] > 0:
+            lengths = behind(octets, (len(_SMALL) + index) * capacity)
+            end = _gather(text, behind(places, index * capacity), lengths, count, behind(offsets, used), out, end)
+            used += count + 1
+    entries = behind(result, at.RESULT + at.FOLLOWS + len(_INTEGERS) * capacity)
+    return _collect_records(text, result, entries, behind(offsets, used), out, end)

@@ -1,0 +1,41 @@
+"""The newest records in memory: all that cover a range, or none of them."""
+
+from __future__ import annotations
+
+from telemetry.backbone.recent import Recent
+
+
+def kept(it: Recent, first: int, last: int) -> list[bytes] | None:
+    found = it.covering(first, last)
+    return None if found is None else [bytes(record.raw) for record in found]
+
+
+def filled(*, most: int = 100) -> Recent:
+    it = Recent(most)
+    it.add(1, 3, b"1-3")
+    it.add(4, 3, b"no trade")
+    it.add(4, 4, b"4-4")
+    it.add(5, 9, b"5-9")
+    return it
+
+
+def test_the_records_that_hold_any_trade_of_a_range_are_found_in_order() -> None:
+    it = filled()
+    assert kept(it, 1, 9) == [b"1-3", b"4-4", b"5-9"]
+    assert kept(it, 3, 4) == [b"1-3", b"4-4"]
+    assert kept(it, 6, 7) == [b"5-9"]
+
+
+def test_a_range_that_is_not_all_there_is_not_found() -> None:
+    assert kept(filled(), 9, 10) is None
+    assert kept(filled(most=6), 3, 4) is None
+    assert kept(filled(most=6), 4, 9) == [b"4-4", b"5-9"]
+    assert kept(Recent(100), 1, 1) is None
+    assert kept(filled(most=0), 5, 9) is None
+
+
+def test_after_a_gap_only_what_follows_it_is_kept() -> None:
+    it = filled()
+    it.add(12, 12, b"12-12")
+    assert kept(it, 5, 9) is None
+    assert kept(it, 12, 12) == [b"12-12"]

@@ -1,0 +1,62 @@
+"""Many frames read as one: the fixed columns of all, or a refusal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from telemetry.columns import Columns, concatenate, decode_frame, encode_frame, from_trades
+from telemetry.errors import InvalidInput
+from telemetry.fixed import decode_fixed
+from telemetry.trade import Trade
+
+NOW = 1_700_000_000_000_000_000
+FIXED = ("instrument", "side", "price", "price_scale", "quantity", "quantity_scale", "timestamp", "received_at")
+
+
+def frame(*symbols: str) -> bytes:
+    return encode_frame(
+        from_trades(
+            [
+                Trade("X", symbol, "print", "USD", 1, 0, row % 3, row - 1, row % 18, row + 1, 2, NOW - row, NOW)
+                for row, symbol in enumerate(symbols)
+            ]
+        )
+    )
+
+
+def same(a: Columns, b: Columns) -> bool:
+    return a.instruments == b.instruments and all((getattr(a, name) == getattr(b, name)).all() for name in FIXED)
+
+
+@pytest.mark.parametrize(
+    "frames", [[frame("A")], [frame("A", "B", "A")], [frame("B", "A"), frame("C", "A", "D"), frame("D")]]
+)
+def test_the_fixed_columns_are_those_of_the_frames_one_after_the_other(frames: list[bytes]) -> None:
+    assert same(decode_fixed([memoryview(part) for part in frames]), concatenate([decode_frame(f) for f in frames]))
+
+
+def test_a_frame_is_read_wherever_it_lies() -> None:
+    moved = memoryview(b"123" + frame("A", "B"))[3:]
+    assert same(decode_fixed([moved]), decode_frame(frame("A", "B")))
+
+
+def test_a_frame_that_was_not_packed_is_refused() -> None:
+    good = frame("A", "B", "A")
+    for at, value in ((0, 9), (4, 255), (8, 255), (24 + 32 * 3, 7), (24 + 36 * 3, 3), (24 + 37 * 3, 99)):
+        bad = bytearray(good)
+        bad[at] = value
+        with pytest.raises(InvalidInput):
+            decode_fixed([memoryview(good), memoryview(bad)])
+        with pytest.raises(InvalidInput):
+            decode_fixed([memoryview(bad)])
+    with pytest.raises(InvalidInput):
+        decode_fixed([memoryview(good)[:20]])
+
+
+def test_nothing_points_into_the_frames() -> None:
+    content = bytearray(frame("A", "B"))
+    columns = decode_fixed([memoryview(content)])
+    before = columns.price.copy()
+    content[:] = bytes(len(content))
+    assert np.array_equal(columns.price, before)
