@@ -78,8 +78,6 @@ class Lane:
 
     def _together(self, arrived: Sequence[tuple[LaneProtocol, bytes]], received_ns: int, received_at: int) -> bool:
         """Whether all could be read and are new: then trade i of the receipt is that of connection i."""
-        if len(arrived) == 1:
-            return False
         batch = self._decoder.singles([body for _, body in arrived], received_at)
         if batch is None:
             return False

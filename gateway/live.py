@@ -228,7 +228,8 @@ class Live:
 
     def publish(self) -> None:
         """Something was merged: subscribers are told when their interval is over."""
-        self.changed.set()
+        if self._channels:
+            self.changed.set()
 
     def tick(self, seq: int, now_ns: int) -> int | None:
         """Fill the slots that are due; returns when (monotonic ns) the next ones are, None when there are none."""

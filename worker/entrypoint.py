@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import secrets
 import signal
@@ -29,6 +30,7 @@ async def run(settings: WorkerSettings) -> None:
     results = settings.results or default_results(settings.data)
     async with WorkerLink(results=results, worker=name, version=VERSION) as link, AsyncTaskManager() as tasks:
         worker = Worker(link, name=name, generation=lambda: link.generation)
+        gc.freeze()  # what is here by now stays: looking through it again and again would only cost time
         await tasks.start("analysis", worker.run)
         await stop.wait()
 

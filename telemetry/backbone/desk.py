@@ -133,7 +133,7 @@ class Desk:
 
     def _arm(self) -> None:
         if self._release is None and (until := self._dispatcher.coalescing()) is not None:
-            self._release = self._loop.call_later(max(0.0, until - monotonic()), self._released)
+            self._release = self._loop.call_later(max(0.001, until - monotonic()), self._released)
         if self._timer is not None and self._timer.when() <= self._loop.time() + TICK_SECONDS:
             return
         due = self._dispatcher.deadline()

@@ -24,7 +24,7 @@ Rules of this file
 * A lease never crosses a multiple of `align`, so that roll-ups happen at the same sequence number in every run.
 * Accepted-but-not-merged plus leased ranges are at most W × N, except that the oldest missing range may always go out:
   without it nothing could ever be merged.
-* Few new trades wait for the return of a lease that is out, but only milliseconds; under load leases get larger.
+* Few new trades wait, but only milliseconds: for the return of a lease that is out, and for more of them to come.
 * The oldest range is leased a second time when it takes four times the median; a suspect never, it would kill twice.
 * One suspect is out at a time, so the other workers go on; between two retries a good range gets its turn, if any.
 * A broken invariant raises Stop before anything is changed.
@@ -167,10 +167,10 @@ class Dispatcher:
 
     def coalescing(self) -> float | None:
         """Until when the newest trades, because they are few, wait for more or for the return of a lease; None: not."""
-        queued, newest = self._queue.lowest(), self._fleet.newest()
-        if queued is None or newest is None or queued[1] < self.available_seq or not self.limits.are_few(*queued):
+        queued = self._queue.lowest()
+        if queued is None or queued[1] < self.available_seq or not self.limits.are_few(*queued):
             return None
-        return newest + self._patience.coalesce_seconds
+        return self._patience.few_until(self._fleet.newest())
 
     def status(self, now: float, *, epoch: int = 0) -> Status:
         """Where the work stands."""
@@ -254,7 +254,7 @@ class Dispatcher:
         return self._fleet.out() < room or sum(lease.open for lease in self._fleet.leases()) < room
 
     def _send(self, worker: Worker, first: int, last: int, now: float, suspect: Suspect | None = None) -> Send:
-        self._attempt += 1
+        self._attempt, self._patience.sent_at = self._attempt + 1, now
         worker.give(Held(self._attempt, worker.id, first, last, now, suspect=suspect))
         return Send(worker.id, self._attempt, first, last)
 

@@ -40,6 +40,7 @@ class Limits:
     coalesce_trades: int = 4_096  # fewer than these wait for a lease that is out, so that under load leases get larger
     coalesce_seconds: float = 0.005  # at most, and at most coalesce_factor times the median of recent leases
     coalesce_factor: float = 2.0
+    pace_seconds: float = 0.004  # few trades go at least so long after the lease before
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -84,8 +85,14 @@ class Patience:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._recent: deque[float] = deque(maxlen=32)  # sent to returned
+        self.sent_at = -limits.pace_seconds  # when the newest lease was sent
         self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
         self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
+
+    def few_until(self, newest: float | None) -> float:
+        """Until when few trades wait; `newest` is when the newest lease that is out was sent, None when none is."""
+        paced = self.sent_at + self._limits.pace_seconds
+        return paced if newest is None else max(paced, newest + self.coalesce_seconds)
 
     def note(self, seconds: float) -> None:
         """A lease returned after `seconds`."""

@@ -86,12 +86,12 @@ def test_each_operation_is_quick_with_a_million_trades_of_backlog() -> None:
     assert (perf_counter() - started) / leases < 0.002
 
 
-# Few trades wait, but only for a lease that is out, and not for long
+# Few trades wait, but not for long: for a lease that is out, and for more of them
 
 
 def busy(*workers: str, **limits: float) -> tuple[Dispatcher, Send]:
     """A dispatcher with one lease of trade 1 out, sent at 0, and leases of fewer than 10 that wait 5 ms at most."""
-    limits = {"coalesce_trades": 10, "coalesce_seconds": 0.005} | limits
+    limits = {"coalesce_trades": 10, "coalesce_seconds": 0.005, "pace_seconds": 0.0} | limits
     it = dispatcher(*workers, **limits)  # type: ignore[arg-type]
     it.available(1)
     return it, only(it.next(0))
@@ -101,6 +101,19 @@ def test_a_single_trade_goes_at_once_when_no_lease_is_out() -> None:
     it, send = busy("a", "b")
     assert (send.first, send.last) == (1, 1)
     assert it.coalescing() is None
+
+
+def test_few_trades_wait_a_little_for_more_after_the_lease_before_also_when_that_has_returned() -> None:
+    it, send = busy("a", "b", pace_seconds=0.004)
+    it.received(send.worker, send.attempt, 0.001)
+    settle(it, send, now=0.001)
+    it.available(2)
+    assert it.next(0.002) == []
+    assert it.coalescing() == it.deadline() == 0.004
+    it.available(3)
+    assert ranges(it.next(0.004)) == [(2, 3)]
+    it.available(4)
+    assert ranges(it.next(0.02)) == [(4, 4)]
 
 
 def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:

@@ -181,13 +181,11 @@ async def test_a_busy_worker_says_hello_between_two_leases(results: str) -> None
 
 
 @anyio
-async def test_the_gateway_knows_within_milliseconds_that_a_worker_is_gone(results: str) -> None:
+async def test_the_gateway_is_told_that_a_worker_is_gone_without_any_heartbeat_missed(results: str) -> None:
     async with gateway_at(results) as gateway:
         async with worker_at(results):
             link = await gateway.link()
-        closed_at = monotonic()
-        await until(lambda: link in gateway.down)
-        assert monotonic() - closed_at < 0.5
+        await until(lambda: link in gateway.down)  # a link knows of no deadline: only the connection can have told it
         assert not link.send(lease(1, 1))
 
 
