@@ -1,0 +1,142 @@
+"""Loss, counted end to end: what the senders numbered (`source`, `source_seq`) against what the journal holds.
+
+A source is expected to number its trades 1, 2, 3 … (from any number on). Of each source, in the order of the journal:
+
+    missing     numbers between the first and the highest that have not come
+    healed      numbers that were missing and came after all
+    reordered   numbers that came after a higher one, other than repeats: the healed ones and those below the first
+    repeats     numbers that came before
+    lost        numbers given up: missing when the numbering began anew, or beyond the ranges that are kept
+    unjudged    numbers that came where something had been given up: late ones or repeats, nobody knows
+    restarts    how often the numbering began anew
+
+A numbering begins anew with a number that is not above the highest, is at most 1 or at most half the highest, and whose
+`timestamp` is later than every one of that source's numbering so far. So trades sent again are repeats (they carry
+their old time), late ones are late, and a bot that starts again at 1, or at 2 with the first one lost, is a restart.
+
+All this is a function of the journal's order alone, whatever the commits: `feed` takes them one after another. Memory:
+at most `most` sources (the one not heard of for longest is forgotten, and counted) with at most `ranges` missing ranges
+of 16 bytes each. Pure: no clock at all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import repeat
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from gateway.names import Keys, keys_of, only_name
+from gateway.numbering import Numbering
+from gateway.readings import SourceReading
+from telemetry.columns import Columns
+from telemetry.errors import InvalidInput
+from telemetry.frame import Array, Text
+from telemetry.times import ABSENT
+
+VERSION = 1
+SOURCES, RANGES = 1_000, 1_000
+_FIRST = np.zeros(1, np.int64)
+
+
+class _Rows(NamedTuple):
+    """The rows that have a number, those of a source together, else in order; `names` says which row is whose."""
+
+    keys: Keys
+    numbers: Array
+    times: Array
+    names: Array  # their rows in the text column
+
+
+class Loss:
+    """All sources."""
+
+    def __init__(self, *, most: int = SOURCES, ranges: int = RANGES) -> None:
+        self.forgotten = 0  # sources
+        self._most, self._ranges = most, ranges
+        self._sources: dict[str, Numbering] = {}  # the one heard of last is last
+        self._names: dict[int, str] = {}  # by key, as many as there are sources
+
+    def feed(self, columns: Columns) -> None:
+        """Count the trades of the next commit."""
+        source, numbers = columns.text("source"), columns.integers("source_seq")
+        if source is None or numbers is None:
+            return
+        name = only_name(source)
+        if name and not (numbers == ABSENT).any():
+            self._runs([name], numbers, columns.timestamp, np.flatnonzero(np.diff(numbers) != 1) + 1)
+            return
+        rows = _grouped(source, numbers, columns.timestamp)
+        if not len(rows.numbers):
+            return
+        stops = np.flatnonzero((np.diff(rows.numbers) != 1) | (rows.keys[1:] != rows.keys[:-1])) + 1
+        begins = np.concatenate((_FIRST, stops))
+        names = [
+            self._names.get(key) or self._name(key, source[row])
+            for key, row in zip(rows.keys[begins].tolist(), rows.names[begins].tolist(), strict=True)
+        ]
+        self._runs(names, rows.numbers, rows.times, stops)
+        if len(self._names) > 2 * self._most:
+            self._names.clear()
+
+    def rows(self) -> dict[str, dict[str, Any]]:
+        """By source, ascending, as `GET /v1/sources` shows them."""
+        return {name: self._sources[name].row() for name in sorted(self._sources)}
+
+    def readings(self) -> dict[str, SourceReading]:
+        """What rules look at: all that never came, given up or not, and the newest hole."""
+        return {name: _reading(source) for name, source in self._sources.items()}
+
+    def export(self) -> dict[str, Any]:
+        """All of it as plain data."""
+        sources = [[name, source.export()] for name, source in self._sources.items()]
+        return {"version": VERSION, "forgotten": self.forgotten, "sources": sources}
+
+    def restore(self, plain: Mapping[str, Any]) -> None:
+        """Take up what `export` gave. Raises InvalidInput, and changes nothing, when it is of another version."""
+        if plain.get("version") != VERSION:
+            raise InvalidInput(f"loss: expected version {VERSION}, received {plain.get('version')!r}")
+        try:
+            sources = {str(name): Numbering.of(source, self._ranges) for name, source in plain["sources"]}
+            forgotten = int(plain["forgotten"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"loss: expected what was exported, received {error!r}") from None
+        self._sources, self.forgotten = sources, forgotten
+
+    def _runs(self, names: list[str], numbers: Array, times: Array, stops: Array) -> None:
+        """Runs of consecutive numbers; `names` has the source of each, or one of all."""
+        begins = np.concatenate((_FIRST, stops))
+        newest = np.maximum.reduceat(times, begins).tolist()
+        firsts, starts = numbers[begins].tolist(), begins.tolist()
+        owners = names if len(names) > 1 else repeat(names[0])
+        for name, first, start, stop, latest in zip(owners, firsts, starts, [*starts[1:], len(times)], newest):  # noqa: B905
+            source = self._sources.pop(name, None)
+            if source is None:
+                source = self._new(first)
+            source.run(first, times, start, stop, latest)
+            self._sources[name] = source
+
+    def _new(self, first: int) -> Numbering:
+        if len(self._sources) >= self._most:
+            del self._sources[next(iter(self._sources))]
+            self.forgotten += 1
+        return Numbering(first, self._ranges)
+
+    def _name(self, key: int, name: str) -> str:
+        self._names[key] = name
+        return name
+
+
+def _reading(source: Numbering) -> SourceReading:
+    hole = (source.starts[-1], source.ends[-1]) if source.starts else (None, None)
+    return SourceReading(source.missing + source.lost, *hole)
+
+
+def _grouped(source: Text, numbers: Array, times: Array) -> _Rows:
+    keys = keys_of(source)
+    order = np.argsort(keys, kind="stable")
+    there = (numbers != ABSENT) & (np.diff(source.offsets) > 0)
+    if not there.all():
+        order = order[there[order]]
+    return _Rows(keys[order], numbers[order], times[order], order)
