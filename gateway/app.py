@@ -8,7 +8,6 @@ Everything here is called on the event loop; only the journal's writer and the w
 from __future__ import annotations
 
 import asyncio
-import heapq
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,6 +22,7 @@ from gateway.latency import Latency
 from gateway.live import Live
 from gateway.snapshot import Snapshots
 from gateway.views import Views
+from gateway.waiters import Waiters
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
@@ -77,14 +77,13 @@ class Gateway:
             monotonic_ns=clocks.monotonic_ns,
         )
         self.live = Live(views, views.warm)
+        self.waiters = Waiters()
         self.refused: dict[str, int] = {}
         self.dropped: dict[str, int] = {}
         self.durable_at_start = intake.last_seq = backbone.status().durable_seq
         self.draining = False
         self._snapshots, self._keys, self._requests = snapshots, keys, requests
         self._indexed = False
-        self._waiters: list[tuple[int, int, asyncio.Future[None]]] = []
-        self._waiter_number = 0
 
     # --- life ------------------------------------------------------------------------------------------------------
 
@@ -153,7 +152,7 @@ class Gateway:
                     self._merge(result, arrived_ns)
             if self.state.applied > before:
                 self.latency.applied(self.state.applied, self.clocks.monotonic_ns())
-                self._wake()
+                self.waiters.wake(self.state.applied)
                 self.live.publish()
 
     def _merge(self, result: Partial, arrived_ns: int) -> None:
@@ -169,28 +168,13 @@ class Gateway:
             self.dropped[verdict.value] = self.dropped.get(verdict.value, 0) + 1
         self.backbone.settle(result, verdict)
 
-    def _wake(self) -> None:
-        while self._waiters and self._waiters[0][0] <= self.state.applied:
-            future = heapq.heappop(self._waiters)[2]
-            if not future.done():
-                future.set_result(None)
-
     async def applied(self, seq: int, seconds: float) -> bool:
         """Wait until the statistics contain trade `seq`, at most so long; whether they do."""
         if self.state.applied >= seq:
             return True
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiter_number += 1
-        waiter = (seq, self._waiter_number, future)
-        heapq.heappush(self._waiters, waiter)
-        try:
-            await asyncio.wait_for(future, seconds)
-        except TimeoutError:
-            if waiter in self._waiters:
-                self._waiters.remove(waiter)
-                heapq.heapify(self._waiters)
-            return self.state.applied >= seq
-        return True
+        future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        self.waiters.add(seq, seconds, lambda applied: None if future.done() else future.set_result(applied))
+        return await future
 
     async def _ticks(self, ready: Ready) -> None:
         """Serve subscriptions when their interval is over: at once after a change, and as time goes by (windows)."""

@@ -25,6 +25,7 @@ from gateway.app import Bounds, Clocks, Gateway
 from gateway.environment import GatewaySettings
 from gateway.feed import MAX_BYTES, Feed
 from gateway.guard import Guard
+from gateway.heads import Heads
 from gateway.ingest import Ingest
 from gateway.intake import MAX_TRADES, Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
@@ -86,7 +87,7 @@ async def run(settings: GatewaySettings) -> None:
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
-            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder), listening)
+            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, Heads(guard), decoder), listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)

@@ -86,7 +86,7 @@ class Ingest:
         clocks = self._gateway.clocks
         received_ns, received_at = clocks.monotonic_ns(), clocks.wall_ns()
         headers = dict(scope["headers"])
-        wait, seconds = _waiting(scope["query_string"])
+        wait, seconds = waiting(scope["query_string"])
         self._gateway.admit()
         media = _media(headers)
         body = await _read(receive)
@@ -215,7 +215,7 @@ def _request_key(given: bytes | None, body: bytes) -> RequestKey | None:
     )
 
 
-def _waiting(query: bytes) -> tuple[bool, float]:
+def waiting(query: bytes) -> tuple[bool, float]:
     """(whether to wait until applied, at most how many seconds) from `wait=applied&timeout=5`."""
     given = dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True))
     wait, timeout = given.pop("wait", None), given.pop("timeout", "5")

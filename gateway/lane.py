@@ -3,8 +3,8 @@
 What a framework costs for each request is more than all else that happens to a trade. So a request whose head is
 known - the same bytes as one that the HTTP parser and the guards have passed before - is not parsed again; the bodies
 that arrived in one turn of the event loop are decoded and put together, and answered when their commit is on disk.
-Whatever is not exactly that (another head, a larger or cut body, a query, an Idempotency-Key, a request behind one that
-is not answered yet) goes the usual way through gateway.ingest, with the same result. Bodies that cannot be read
+Whatever is not exactly that (another head, a larger or cut body, an Idempotency-Key, a request behind one that is not
+answered yet) goes the usual way through gateway.ingest, with the same result. Bodies that cannot be read
 together are read one by one, so that no request ever changes what becomes of another one.
 
     data ──▶ head known? ──▶ waits for the end of the turn ──▶ decode together ──▶ intake ──▶ commit ──▶ answers
@@ -14,52 +14,40 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.app import Gateway
 from gateway.group import Receipt
-from gateway.guard import Guard
-from gateway.ingest import PATH, accepted, encode, measure_client, problem
+from gateway.heads import BLANK_LINE, MAX_HEAD, REQUEST, Heads
+from gateway.ingest import accepted, encode, measure_client, problem
 from telemetry.decode import Batch, Decoder
-from telemetry.errors import InvalidInput, TelemetryError
+from telemetry.errors import TelemetryError
 
-MAX_BODY = 4096  # bytes; larger ones are worth a task of their own
-MAX_HEAD = 2048
-HEADS = 1024  # different heads that are remembered
-_BLANK_LINE = b"\r\n\r\n"
-_REQUEST_LINE = b"POST %b HTTP/1.1\r\n" % PATH.encode()
-_PLAIN = frozenset(
-    (b"host", b"origin", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection")
-)
-_USUAL = -1  # of a head: this request goes the usual way
+
+class Arrived(NamedTuple):
+    """A body that waits for the end of the turn."""
+
+    connection: LaneProtocol
+    body: bytes
+    seconds: float | None  # to wait until applied, None not to wait
 
 
 class Lane:
     """Bodies in, answers out; one for all connections. A connection has one request in it at most, and what waits for
     the journal is bounded by intake."""
 
-    def __init__(self, gateway: Gateway, guard: Guard, decoder: Decoder) -> None:
-        self._gateway, self._guard, self._decoder = gateway, guard, decoder
-        self._heads: dict[bytes, int] = {}
-        self._arrived: list[tuple[LaneProtocol, bytes]] = []
+    def __init__(self, gateway: Gateway, heads: Heads, decoder: Decoder) -> None:
+        self.heads = heads
+        self._gateway, self._decoder = gateway, decoder
+        self._arrived: list[Arrived] = []
 
-    def length_of(self, head: bytes) -> int:
-        """The number of bytes of the body that belongs to this head, or a negative number: not for the lane."""
-        length = self._heads.get(head)
-        if length is None:
-            if len(self._heads) >= HEADS:
-                self._heads.clear()
-            length = self._heads[head] = _length_of(head, self._guard)
-        return length
-
-    def take(self, connection: LaneProtocol, body: bytes) -> None:
-        """Answer this body when its trade is on disk."""
+    def take(self, connection: LaneProtocol, body: bytes, seconds: float | None) -> None:
+        """Answer this body when its trade is on disk, and applied if that is asked for."""
         if not self._arrived:
             connection.loop.call_soon(self._turn)
-        self._arrived.append((connection, body))
+        self._arrived.append(Arrived(connection, body, seconds))
 
     def _turn(self) -> None:
         """Put what has arrived since the last turn."""
@@ -69,16 +57,16 @@ class Lane:
         try:
             self._gateway.admit()
         except TelemetryError as error:
-            for connection, _ in arrived:
-                self._refuse(connection, error)
+            for one in arrived:
+                self._refuse(one.connection, error)
             return
         if not self._together(arrived, received_ns, received_at):
-            for connection, body in arrived:
-                self._alone(connection, body, received_ns, received_at)
+            for one in arrived:
+                self._alone(one, received_ns, received_at)
 
-    def _together(self, arrived: Sequence[tuple[LaneProtocol, bytes]], received_ns: int, received_at: int) -> bool:
+    def _together(self, arrived: Sequence[Arrived], received_ns: int, received_at: int) -> bool:
         """Whether all could be read and are new: then trade i of the receipt is that of connection i."""
-        batch = self._decoder.singles([body for _, body in arrived], received_at)
+        batch = self._decoder.singles([one.body for one in arrived], received_at)
         if batch is None:
             return False
         try:
@@ -87,51 +75,60 @@ class Lane:
             return False
         if receipt is None:
             return False
-        self._wait(receipt, [connection for connection, _ in arrived])
+        self._wait(receipt, arrived)
         measure_client(self._gateway.latency, batch, received_at, received_ns)
         return True
 
-    def _alone(self, connection: LaneProtocol, body: bytes, received_ns: int, received_at: int) -> None:
+    def _alone(self, one: Arrived, received_ns: int, received_at: int) -> None:
         try:
-            batch: Batch = self._decoder.decode(body, "json", received_at)
+            batch: Batch = self._decoder.decode(one.body, "json", received_at)
             receipt = self._gateway.intake.put(batch, received_ns=received_ns)
         except TelemetryError as error:
-            self._refuse(connection, error)
+            self._refuse(one.connection, error)
             return
         except Exception:
-            connection.fail()
+            one.connection.fail()
             raise
-        self._wait(receipt, [connection])
+        self._wait(receipt, [one])
         measure_client(self._gateway.latency, batch, received_at, received_ns)
 
-    def _wait(self, receipt: Receipt, connections: list[LaneProtocol]) -> None:
-        """Answer when the commit is there that the receipt depends on."""
+    def _wait(self, receipt: Receipt, arrived: Sequence[Arrived]) -> None:
+        """Go on when the commit is there that the receipt depends on."""
         if receipt.group is None:
-            self._answer(receipt, connections)
+            self._committed(receipt, arrived)
         else:
-            receipt.group.after.append(partial(self._answer, receipt, connections))
+            receipt.group.after.append(partial(self._committed, receipt, arrived))
 
-    def _answer(self, receipt: Receipt, connections: list[LaneProtocol]) -> None:
+    def _committed(self, receipt: Receipt, arrived: Sequence[Arrived]) -> None:
         try:
             receipt = self._gateway.intake.result(receipt)
         except TelemetryError as error:
-            for connection in connections:
-                self._refuse(connection, error)
+            for one in arrived:
+                self._refuse(one.connection, error)
             return
-        head = b"HTTP/1.1 202 Accepted\r\n%bcontent-type: application/json\r\n" % connections[0].default_head()
-        applied, first = self._gateway.state.applied, receipt.first_seq
-        if first is None or receipt.accepted != len(connections):  # one body, of a duplicate or of several trades
+        head = b"HTTP/1.1 202 Accepted\r\n%bcontent-type: application/json\r\n" % arrived[0].connection.default_head()
+        if receipt.first_seq is None or receipt.accepted != len(arrived):  # one body, of duplicates or several trades
             last = receipt.last_seq or self._gateway.backbone.status().durable_seq
-            answers = [accepted(receipt, applied=applied >= last)]
+            bodies = accepted(receipt, applied=False), accepted(receipt, applied=True)
+            self._answer(arrived[0], head, last, bodies)
+            return
+        durable = encode(receipt.durable)
+        for seq, one in enumerate(arrived, receipt.first_seq):
+            start = b'{"accepted":1,"duplicates":0,"first_seq":%d,"last_seq":%d,"durable":%b,' % (seq, seq, durable)
+            self._answer(one, head, seq, (start + b'"applied":false}', start + b'"applied":true}'))
+
+    def _answer(self, one: Arrived, head: bytes, last: int, bodies: tuple[bytes, bytes]) -> None:
+        """One of the two bodies: trade `last` is not applied, or it is."""
+
+        def tell(applied: bool) -> None:
+            body = bodies[applied]
+            one.connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+
+        applied = self._gateway.state.applied >= last
+        if one.seconds is None or applied:
+            tell(applied)
         else:
-            rest = b'"durable":%b,' % encode(receipt.durable)
-            answers = [
-                b'{"accepted":1,"duplicates":0,"first_seq":%d,"last_seq":%d,%b"applied":%b}'
-                % (seq, seq, rest, b"true" if seq <= applied else b"false")
-                for seq in range(first, first + receipt.accepted)
-            ]
-        for connection, body in zip(connections, answers, strict=True):
-            connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            self._gateway.waiters.add(last, one.seconds, tell)
 
     def _refuse(self, connection: LaneProtocol, error: TelemetryError) -> None:
         self._gateway.refuse(error.problem)
@@ -160,12 +157,14 @@ class LaneProtocol(HttpToolsProtocol):
             self._early += data
             self.flow.pause_reading()
             return
-        if data.startswith(_REQUEST_LINE) and self._idle():
-            end = data.find(_BLANK_LINE, 0, MAX_HEAD) + len(_BLANK_LINE)
-            if end >= len(_BLANK_LINE) and self._lane.length_of(data[:end]) == len(data) - end:
-                self._waits = True
-                self._lane.take(self, data[end:])
-                return
+        if data.startswith(REQUEST) and self._idle():
+            end = data.find(BLANK_LINE, 0, MAX_HEAD) + len(BLANK_LINE)
+            if end >= len(BLANK_LINE):
+                head = self._lane.heads.find(data[:end])
+                if head.length == len(data) - end:
+                    self._waits = True
+                    self._lane.take(self, data[end:], head.seconds)
+                    return
         super().data_received(data)
 
     def _idle(self) -> bool:
@@ -234,48 +233,3 @@ class LaneProtocol(HttpToolsProtocol):
             self._ends = True
         else:
             super().shutdown()
-
-
-class _Head:
-    """What the parser finds in a head."""
-
-    def __init__(self) -> None:
-        self.url = b""
-        self.headers: list[tuple[bytes, bytes]] = []
-        self.complete = False
-
-    def on_url(self, url: bytes) -> None:
-        self.url += url
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name.lower(), value))
-
-    def on_headers_complete(self) -> None:
-        self.complete = True
-
-
-def _length_of(head: bytes, guard: Guard) -> int:
-    """See Lane.length_of. Anything unusual at all is not for the lane."""
-    found = _Head()
-    parser = httptools.HttpRequestParser(found)
-    try:
-        parser.feed_data(head)
-        guard.check(found.headers)
-    except (httptools.HttpParserError, httptools.HttpParserUpgrade, InvalidInput):
-        return _USUAL
-    names = [name for name, _ in found.headers]
-    headers = dict(found.headers)
-    length = headers.pop(b"content-length", b"")
-    usual = (
-        found.complete
-        and found.url == PATH.encode()
-        and parser.get_method() == b"POST"
-        and parser.get_http_version() == "1.1"
-        and parser.should_keep_alive()
-        and len(set(names)) == len(names)
-        and headers.pop(b"content-type", b"") == b"application/json"
-        and headers.keys() <= _PLAIN
-        and length.isdigit()
-        and 0 < int(length) <= MAX_BODY
-    )
-    return int(length) if usual else _USUAL

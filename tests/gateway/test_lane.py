@@ -215,3 +215,35 @@ def test_a_body_that_looks_like_a_request_is_a_body(gateway: Gateway, symbol: st
         connection.send(b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         assert connection.answer()[0] == 200
     gateway.get(f"/v1/stats/{symbol}", 404)
+
+
+def test_who_waits_until_applied_is_answered_then_and_who_does_not_before(gateway: Gateway, symbol: str) -> None:
+    content = [body(symbol, trade_id=f"t{number}") for number in range(40)]
+    with connections(gateway, 40) as made:
+        for number, (connection, one) in enumerate(zip(made, content, strict=True)):
+            query = b"?wait=applied&timeout=30" if number % 2 else b""
+            connection.send(request(one).replace(b"/v1/trades", b"/v1/trades" + query, 1))
+        answers = [connection.answer() for connection in made]
+    assert {status for status, _ in answers} == {202}
+    assert all(answer["applied"] for _, answer in answers[1::2])
+    assert gateway.row(symbol)["trades"] >= 20
+
+
+def test_who_waits_for_nothing_is_told_so(gateway: Gateway, symbol: str) -> None:
+    made = request(body(symbol)).replace(b"/v1/trades", b"/v1/trades?wait=applied&timeout=0", 1)
+    with connections(gateway, 1) as (connection,):
+        connection.send(made)
+        status, answer = connection.answer()
+    assert (status, answer["accepted"]) == (202, 1)
+
+
+@pytest.mark.parametrize(
+    "query", [b"?wait=never", b"?wait=applied&timeout=x", b"?limit=1", b"?wait=applied&timeout=61"]
+)
+def test_wrong_parameters_are_422_also_the_second_time(gateway: Gateway, symbol: str, query: bytes) -> None:
+    made = request(body(symbol)).replace(b"/v1/trades", b"/v1/trades" + query, 1)
+    for _ in range(2):
+        with connections(gateway, 1) as (connection,):
+            connection.send(made)
+            assert connection.answer()[0] == 422
+    gateway.get(f"/v1/stats/{symbol}", 404)

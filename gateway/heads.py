@@ -1,0 +1,95 @@
+"""The heads of requests that the lane takes: parsed and guarded once, then known by their bytes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import httptools
+
+from gateway.guard import Guard
+from gateway.ingest import PATH, waiting
+from telemetry.errors import InvalidInput
+
+MAX_BODY = 4096  # bytes; larger ones are worth a task of their own
+MAX_HEAD = 2048
+HEADS = 1024  # different heads that are remembered; when there are more, all are forgotten
+BLANK_LINE = b"\r\n\r\n"
+REQUEST = b"POST %b" % PATH.encode()  # how the request line begins
+_PLAIN = frozenset(
+    (b"host", b"origin", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection")
+)
+
+
+class Head(NamedTuple):
+    """What a head asks for: `length` bytes of body; `seconds` to wait until applied, None not to wait for that."""
+
+    length: int
+    seconds: float | None = None
+
+
+USUAL = Head(-1)  # this request goes the usual way
+
+
+class Heads:
+    """The heads that came lately."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._known: dict[bytes, Head] = {}
+
+    def find(self, head: bytes) -> Head:
+        """What these bytes, up to and with the blank line, ask for; USUAL when the lane does not take it."""
+        known = self._known.get(head)
+        if known is None:
+            if len(self._known) >= HEADS:
+                self._known.clear()
+            known = self._known[head] = _parse(head, self._guard)
+        return known
+
+
+class _Found:
+    """What the parser finds."""
+
+    def __init__(self) -> None:
+        self.url = b""
+        self.headers: list[tuple[bytes, bytes]] = []
+        self.complete = False
+
+    def on_url(self, url: bytes) -> None:
+        self.url += url
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.headers.append((name.lower(), value))
+
+    def on_headers_complete(self) -> None:
+        self.complete = True
+
+
+def _parse(head: bytes, guard: Guard) -> Head:
+    """Anything unusual at all is not for the lane: there it is answered as it is to be, also with a refusal."""
+    found = _Found()
+    parser = httptools.HttpRequestParser(found)
+    try:
+        parser.feed_data(head)
+        guard.check(found.headers)
+        path, _, query = found.url.partition(b"?")
+        wait, seconds = waiting(query)
+    except (httptools.HttpParserError, httptools.HttpParserUpgrade, InvalidInput):
+        return USUAL
+    names = [name for name, _ in found.headers]
+    headers = dict(found.headers)
+    length = headers.pop(b"content-length", b"")
+    taken = (
+        found.complete
+        and path == PATH.encode()
+        and b"#" not in query
+        and parser.get_method() == b"POST"
+        and parser.get_http_version() == "1.1"
+        and parser.should_keep_alive()
+        and len(set(names)) == len(names)
+        and headers.pop(b"content-type", b"") == b"application/json"
+        and headers.keys() <= _PLAIN
+        and length.isdigit()
+        and 0 < int(length) <= MAX_BODY
+    )
+    return Head(int(length), seconds if wait else None) if taken else USUAL
