@@ -71,14 +71,16 @@ class Group:
     after: list[Callable[[], None]] = field(default_factory=list)  # what is to be called then
 
     def end(self) -> None:
-        """The commit is on disk, or has failed: everybody who waits is told, each in a turn of its own, so that a
-        failure in one of them cannot keep the journal from going on."""
+        """The commit is on disk, or has failed: everybody who waits is told. What goes wrong there is reported, and
+        keeps neither the others from being told nor the journal from going on."""
         self.done.set()
-        if self.after:
-            loop = asyncio.get_running_loop()
-            for tell in self.after:
-                loop.call_soon(tell)
-            self.after.clear()
+        for tell in self.after:
+            try:
+                tell()
+            except Exception as error:
+                context = {"message": "an answer to a commit failed", "exception": error}
+                asyncio.get_running_loop().call_exception_handler(context)
+        self.after.clear()
 
     def add(self, part: list[Trade] | Columns) -> None:
         """Take the trades of one more request; rows of neighbours become columns together."""

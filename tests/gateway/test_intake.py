@@ -138,6 +138,20 @@ async def test_nobody_is_answered_before_the_commit() -> None:
         assert [record.count for record in journal.kept] == [1]
 
 
+async def test_an_answer_that_fails_is_reported_and_stops_neither_the_others_nor_the_journal() -> None:
+    journal, reported, told = Journal(), list[str](), list[int]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: reported.append(repr(context["exception"])))
+    async with running(journal) as intake:
+        first = put(intake, {})
+        assert first.group is not None
+        first.group.after += [lambda: told.append(1), lambda: told.append([][0]), lambda: told.append(2)]
+        journal.let(times=2)
+        assert seqs(await intake.committed(first)) == (1, 0, 1, 1)
+        assert told == [1, 2]
+        assert reported == ["IndexError('list index out of range')"]
+        assert seqs(await intake.committed(put(intake, {}))) == (1, 0, 2, 2)
+
+
 async def test_a_group_takes_no_more_than_a_lease_does() -> None:
     journal = Journal()
     async with running(journal, limit=10 * MAX_TRADES) as intake:
