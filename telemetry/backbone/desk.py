@@ -41,9 +41,9 @@ class Desk:
         self._closed = False
 
     def available(self, last_seq: int) -> None:
-        """The journal has grown."""
+        """The journal has grown. Leases go in the next turn: first those are answered who wait for the commit."""
         self._dispatcher.available(last_seq)
-        self.push()
+        self._loop.call_soon(self.push)
 
     def joined(self, worker: str, version: str, *, generation: int, pid: int) -> None:
         """A worker is connected."""

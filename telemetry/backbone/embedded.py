@@ -107,8 +107,8 @@ class Embedded:
 
         committed = await self._writer.append(encode, group.count)
         self._recent.add(committed.first_seq, committed.last_seq, written)
-        if self._started.is_set():  # soon: first those who wait for the commit
-            asyncio.get_running_loop().call_soon(self._desk.available, committed.last_seq)
+        if self._started.is_set():
+            self._desk.available(committed.last_seq)
         return committed
 
     def records(self, first: int, last: int) -> Iterator[Record]:

@@ -33,6 +33,11 @@ class Carrier:
             self.second.set()
         return send.last
 
+    async def available(self, last_seq: int) -> None:
+        """Tell the desk, and let its next turn come, in which leases go."""
+        self.desk.available(last_seq)
+        await asyncio.sleep(0)
+
     def join(self, *workers: str) -> None:
         for worker in workers:
             self.desk.joined(worker, "v1", generation=1, pid=1)
@@ -48,7 +53,7 @@ def partial(send: Send, *, epoch: int = EPOCH, attempt: int | None = None) -> Pa
 async def test_a_worker_that_dies_after_its_result_arrived_is_not_charged_for_it() -> None:
     it = Carrier(limits=Limits(lease_trades=1))
     it.join("a")
-    it.desk.available(2)
+    await it.available(2)
     it.desk.received(partial(it.sent[0]))
     it.desk.lost("a", "connection")
     assert it.desk.status().suspects == [(2, 2)]
@@ -57,10 +62,21 @@ async def test_a_worker_that_dies_after_its_result_arrived_is_not_charged_for_it
     it.desk.close()
 
 
-async def test_a_result_of_another_epoch_goes_to_the_aggregator_and_ends_no_lease() -> None:
+async def test_leases_go_in_the_turn_after_a_commit_so_that_those_who_wait_for_it_are_answered_first() -> None:
     it = Carrier()
     it.join("a")
     it.desk.available(2)
+    assert it.sent == []
+    assert it.desk.status().queued_trades == 2
+    await asyncio.sleep(0)
+    assert [(send.first, send.last) for send in it.sent] == [(1, 2)]
+    it.desk.close()
+
+
+async def test_a_result_of_another_epoch_goes_to_the_aggregator_and_ends_no_lease() -> None:
+    it = Carrier()
+    it.join("a")
+    await it.available(2)
     old = partial(it.sent[0], epoch=EPOCH - 1)
     it.desk.received(old)
     assert await it.desk.results() == [old]
@@ -71,7 +87,7 @@ async def test_a_result_of_another_epoch_goes_to_the_aggregator_and_ends_no_leas
 async def test_results_of_no_lease_are_refused_when_too_many_wait_but_those_of_a_lease_never() -> None:
     it = Carrier()
     it.join("a")
-    it.desk.available(2)
+    await it.available(2)
     for _ in range(INBOX + 5):
         it.desk.received(partial(it.sent[0], attempt=999))
     assert it.desk.refused == 5
@@ -133,7 +149,7 @@ async def test_whose_word_is_already_here_is_not_given_up() -> None:
 async def test_a_quarantined_record_is_among_the_results() -> None:
     it = Carrier()
     it.join("a")
-    it.desk.available(1)
+    await it.available(1)
     for _ in range(4):
         it.desk.lost("a", "connection")
         it.join("a")
@@ -144,8 +160,8 @@ async def test_a_quarantined_record_is_among_the_results() -> None:
 async def test_few_trades_that_wait_for_more_go_in_time_even_if_nothing_else_happens() -> None:
     it = Carrier(limits=Limits(coalesce_seconds=0.02))
     it.join("a", "b")
-    it.desk.available(1)
-    it.desk.available(2)
+    await it.available(1)
+    await it.available(2)
     assert len(it.sent) == 1
     async with asyncio.timeout(10):
         await it.second.wait()
