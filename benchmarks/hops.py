@@ -16,6 +16,7 @@ from benchmarks.floors import serving
 from benchmarks.generator import Drive, drive
 from benchmarks.plan import Plan
 from gateway.aggregator import Aggregator
+from gateway.entrypoint import new_merging, new_slots
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
@@ -25,7 +26,8 @@ from telemetry.backbone.journal import Journal
 from telemetry.backbone.memory import Memory
 from telemetry.backbone.record import decode_record
 from telemetry.columns import Columns, decode_frame
-from telemetry.decode import decode_body
+from telemetry.decode import Decoder
+from telemetry.decode_compiled import available
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.statistics import VERSION
 from telemetry.wire import PartialHead
@@ -66,19 +68,19 @@ class Line(Memory):
     def __init__(self, journal: Journal, watch: Stopwatch) -> None:
         super().__init__(version=VERSION, analyse=lambda _: b"", workers=())
         self.raw = b""
-        self._disk, self._watch = journal, watch
+        self._disk, self.watch = journal, watch
 
     async def append(self, group: JournalGroup) -> Committed:
         """As Journal.append."""
-        self._watch.lap("keys and groups")
+        self.watch.lap("keys and groups")
 
         def encode(first_seq: int, synced_seq: int) -> bytes:
             self.raw = group.record_bytes(first_seq, synced_seq)
-            self._watch.lap("record")
+            self.watch.lap("record")
             return self.raw
 
         committed = self._disk.append(encode, group.count)
-        self._watch.lap("journal (write and sync)")
+        self.watch.lap("journal (write and sync)")
         return committed
 
 
@@ -111,26 +113,28 @@ def _runner(plan: Plan, per_body: int, per_commit: int) -> Callable[[int], Sampl
 async def _through(directory: Path, made: Sequence[bytes], per_commit: int) -> dict[str, float]:
     with Journal.open(directory) as journal:
         watch = Stopwatch()
-        line, state = Line(journal, watch), Aggregator(epoch=1)
-        intake = Intake(line, KeyIndex(1 << 20), RequestIndex(1 << 10), Latency(), limit=1 << 20)
+        line, state, decoder = Line(journal, watch), Aggregator(epoch=1), Decoder(compiled=available())
+        state.atoms.merging = new_merging(True)
+        intake = Intake(line, KeyIndex(1 << 20, slots=new_slots(True)), RequestIndex(1 << 10), Latency(), limit=1 << 20)
+        line.watch = watch = Stopwatch()  # from here on: what is compiled is loaded
         commits = asyncio.create_task(intake.run())
         for start in range(0, len(made), per_commit):
-            await _commit(intake, watch, made[start : start + per_commit])
+            await _commit(intake, decoder, watch, made[start : start + per_commit])
             _work(line.raw, state, watch)
         intake.close()
         await commits
     return watch.seconds
 
 
-async def _commit(intake: Intake, watch: Stopwatch, made: Sequence[bytes]) -> None:
-    receipts = []
-    for body in made:
-        batch = decode_body(body, "json", time.time_ns())
+async def _commit(intake: Intake, decoder: Decoder, watch: Stopwatch, made: Sequence[bytes]) -> None:
+    """Bodies of one commit: of single trades all together, as they arrive in one turn of the event loop."""
+    now = time.time_ns()
+    batch = decoder.decode(made[0], "json", now) if len(made) == 1 else decoder.singles(made, now)
+    for each in [batch] if batch is not None else [decoder.decode(body, "json", now) for body in made]:
         watch.lap("decode and check")
-        receipts.append(intake.put(batch, received_ns=time.monotonic_ns()))
+        receipt = intake.put(each, received_ns=time.monotonic_ns())
         watch.lap("keys and groups")
-    for receipt in receipts:
-        await intake.committed(receipt)
+    await intake.committed(receipt)
     watch.lap("index and answers")
 
 

@@ -17,7 +17,7 @@ WORKER = (sys.executable, "-P", "-m", "benchmarks.slow_worker")
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Trades a second of both."""
-    trades = plan.size(2_000_000, 300_000)
+    trades = plan.size(2_000_000, 600_000)
     fill(plan.directory / "workers", trades)
     things: dict[str, Callable[[int], Sample]] = {
         f"{count} worker{'s' * (count > 1)}": partial(_drain, plan, trades, count) for count in (1, 2)
