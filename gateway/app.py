@@ -26,7 +26,7 @@ from gateway.waiters import Waiters
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
-from telemetry.partial import decode_partial
+from telemetry.partial import decode_partial, row_count
 from telemetry.statistics import VERSION
 from telemetry.tasks import AsyncTaskManager, Ready
 
@@ -141,7 +141,6 @@ class Gateway:
         ready()
         while True:
             results = await self.backbone.results()
-            await self._snapshots.room()
             arrived_ns = self.clocks.monotonic_ns()
             before = self.state.applied
             for result in results:
@@ -149,6 +148,7 @@ class Gateway:
                     logger.error("quarantined", seq=result.seq, deaths=result.deaths)
                     self.state.quarantine(result.seq)
                 else:
+                    await self._snapshots.room(row_count(result.body))
                     self._merge(result, arrived_ns)
             if self.state.applied > before:
                 self.latency.applied(self.state.applied, self.clocks.monotonic_ns())

@@ -136,6 +136,7 @@ class Snapshots:
     def __init__(self, snapshot: Snapshot, state: Aggregator, *, seconds: float) -> None:
         self._snapshot, self._state, self._seconds = snapshot, state, seconds
         self._progress, self._stop = asyncio.Event(), asyncio.Event()
+        self._left = 0  # pages that the snapshot has not taken yet, at most
 
     def load(self, *, newest: int) -> str | None:
         """As Snapshot.load."""
@@ -151,6 +152,7 @@ class Snapshots:
                 logger.error("snapshot", error=repr(error))
             finally:
                 self._snapshot.close(self._state)
+                self._left = 0
                 self._progress.set()
 
     def stop(self) -> None:
@@ -163,9 +165,11 @@ class Snapshots:
             await asyncio.wait_for(self._stop.wait(), self._seconds)
         return self._stop.is_set()
 
-    async def room(self) -> None:
-        """Merging waits here while a snapshot is behind with the pages that merging had to copy for it."""
-        while len(self._state.atoms.saved) > COPIED:
+    async def room(self, rows: int) -> None:
+        """Merging so many rows waits here while a snapshot is behind with the pages that merging had to copy for it,
+        or would have to: in the worst case each row is on a page of its own that is not written yet."""
+        saved = self._state.atoms.saved
+        while len(saved) > COPIED or (self._left and len(saved) + min(rows, self._left) > 2 * COPIED):
             self._progress.clear()
             await self._progress.wait()
 
@@ -175,10 +179,14 @@ class Snapshots:
 
     async def _save(self) -> None:
         head = self._snapshot.begin(self._state)
+        self._left = int(head["pages"])
         await asyncio.to_thread(self._snapshot.open, head)
         while pages := self._state.atoms.take_frozen(BATCH):
             await asyncio.to_thread(self._snapshot.write, pages)
+            self._left = max(0, self._left - len(pages))
             self._progress.set()
+        self._left = 0
+        self._progress.set()
         await asyncio.to_thread(self._snapshot.commit)
 
 

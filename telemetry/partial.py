@@ -87,6 +87,12 @@ def encode_partial(partial: Partial) -> bytes:
     return b"".join((_LENGTHS.pack(len(head), len(partial.rows)), head, padding, partial.rows.tobytes()))
 
 
+def row_count(body: Buffer) -> int:
+    """The number of rows in a message body, by its own word; 0 when it is too short to say."""
+    view = memoryview(body).cast("B")
+    return int(_LENGTHS.unpack_from(view)[1]) if len(view) >= _LENGTHS.size else 0
+
+
 def decode_partial(body: Buffer) -> Partial:
     """The partial of a message body; its rows are a copy that the receiver may change. Raises InvalidInput."""
     view = memoryview(body).cast("B")
