@@ -21,7 +21,7 @@ from telemetry.arrow_values import read_decimals, read_integers, read_times
 from telemetry.columns import TIMES, Columns, present
 from telemetry.decode_reference import Repeated
 from telemetry.frame import I64, OPTIONAL, U8, U32, Array, Text
-from telemetry.literals import NO_DECIMAL, Doubt
+from telemetry.literals import NO_DECIMAL, Doubt, ruled
 from telemetry.times import ABSENT
 from telemetry.trade import KINDS, LIQUIDITIES, REQUIRED, RULES, SIDES, Instrument
 
@@ -105,7 +105,7 @@ def _tags(array: pa.Array[Any]) -> Iterator[str]:
     for start in range(0, len(array), _TAGGED):  # so that not all of them are Python objects at a time
         for value in cells("tags", array.slice(start, _TAGGED)):
             _require(not isinstance(value, Repeated), "a name that comes twice")
-            yield _ruled("tags", value) if value is not None else ""
+            yield ruled("tags", value) if value is not None else ""
 
 
 def _codes(array: pa.Array[Any], known: Mapping[str | None, int]) -> Array:
@@ -199,15 +199,7 @@ def _distinct(parts: Iterable[tuple[int, Array]], count: int) -> tuple[Array, Ar
 
 @lru_cache(maxsize=10_000)
 def _name(name: str, value: str | None) -> str:
-    return _ruled(name, value) if value or name == "symbol" else ""
-
-
-def _ruled(name: str, value: object) -> str:
-    try:
-        text: str = RULES[name](value)
-    except ValueError as error:
-        raise Doubt(str(error)) from error
-    return text
+    return ruled(name, value) if value or name == "symbol" else ""
 
 
 def _require(sure: object, what: str) -> None:

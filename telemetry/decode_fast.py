@@ -18,9 +18,9 @@ from telemetry.columns import Columns, present
 from telemetry.decode_reference import MAX_TRADES, Media, too_many
 from telemetry.frame import I64, OPTIONAL, U8, U32, Array, Text
 from telemetry.json_rows import ALL_NAMES, DECIMALS, TEXTS, TIMES, VALUES, decode_rows
-from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, times
+from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, ruled, times
 from telemetry.times import ABSENT, SMALLEST_INTEGER
-from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, RULES, SIDES, UNPRINTABLE, Instrument
+from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, SIDES, UNPRINTABLE, Instrument
 
 _INSTRUMENT_TEXTS = ("venue", "symbol", "currency")
 _SIDE_CODES: dict[Any, int] = {None: 0, msgspec.UNSET: 0, **{side: code for code, side in enumerate(SIDES)}}
@@ -152,7 +152,7 @@ class _Reading:
 
     def _tags(self) -> list[str]:
         values = self._texts["tags"]
-        return [_ruled("tags", tags) if tags else "" for tags in values]
+        return [ruled("tags", tags) if tags else "" for tags in values]
 
     def _sides(self) -> Array:
         if "side" not in self._texts:
@@ -243,16 +243,8 @@ def _instrument(
     symbol: Any, kind: str, venue: Any = None, currency: Any = None, multiplier: tuple[int, int] = (1, 0)
 ) -> Instrument:
     """The instrument of these values as they were sent. Raises Doubt."""
-    name = _ruled("symbol", symbol or "")
-    return Instrument(_ruled("venue", venue or ""), name, kind, _ruled("currency", currency or ""), *multiplier)
-
-
-def _ruled(name: str, value: object) -> str:
-    try:
-        text: str = RULES[name](value)
-    except ValueError as error:
-        raise Doubt(str(error)) from error
-    return text
+    name = ruled("symbol", symbol or "")
+    return Instrument(ruled("venue", venue or ""), name, kind, ruled("currency", currency or ""), *multiplier)
 
 
 def _int64(values: list[int]) -> Array:

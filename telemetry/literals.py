@@ -15,6 +15,7 @@ import numpy as np
 from telemetry.decimals import MAX_DIGITS, parse_decimal
 from telemetry.frame import I64, U8, Array
 from telemetry.times import ABSENT, LATEST, SMALLEST_INTEGER, day_number, parse_integer_time, parse_time
+from telemetry.trade import RULES
 
 NO_DECIMAL = 255  # scale of a row without a value
 _MARGIN = 40  # bytes behind the last row that may be looked at
@@ -27,6 +28,15 @@ _DIGITS = [0, 1, 2, 3, 5, 6, 8, 9, 11, 12, 14, 15, 17, 18]  # of YYYY-MM-DDThh:m
 
 class Doubt(Exception):
     """The fast reading is not sure; the reference decides."""
+
+
+def ruled(name: str, value: object) -> str:
+    """The text of a field as its rule gives it. Raises Doubt."""
+    try:
+        text: str = RULES[name](value)
+    except ValueError as error:
+        raise Doubt(str(error)) from error
+    return text
 
 
 class Literals:

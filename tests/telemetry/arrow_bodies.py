@@ -19,7 +19,6 @@ TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
 TEXT_TYPES = (
     pa.string(),
     pa.large_string(),
-    pa.string_view(),
     pa.dictionary(pa.int16(), pa.string()),
     pa.dictionary(pa.uint32(), pa.large_string()),
 )
