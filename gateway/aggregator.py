@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gateway.atoms import AtomTable
-from gateway.directory import Directory
-from gateway.merging import Ints
-from gateway.open_windows import OpenWindows
-from gateway.wide import WideAtoms
+from gateway.reading.open_windows import OpenWindows
+from gateway.state.atoms import AtomTable
+from gateway.state.directory import Directory
+from gateway.state.merging import Ints
+from gateway.state.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
 from telemetry.partial import Partial, Watermark

@@ -27,11 +27,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from gateway.alert import FIRING, PENDING, RESOLVED, Alert, Event, begin, shown
-from gateway.fingers import Fingers
-from gateway.judgement import Judgement, judge
-from gateway.readings import Readings, Trades
-from gateway.rule_kinds import FatFinger, Rule
+from gateway.alerting.alert import FIRING, PENDING, RESOLVED, Alert, Event, begin, shown
+from gateway.alerting.fingers import Fingers
+from gateway.alerting.judgement import Judgement, judge
+from gateway.alerting.readings import Readings, Trades
+from gateway.alerting.rule_kinds import FatFinger, Rule
 from telemetry.errors import InvalidInput
 
 VERSION = 1  # of what `export` gives

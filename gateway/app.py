@@ -21,7 +21,7 @@ from gateway.keys import KeyIndex, RequestIndex, runs
 from gateway.latency import Latency
 from gateway.live import Live
 from gateway.snapshot import Snapshots
-from gateway.views import Views
+from gateway.streaming.views import Views
 from gateway.waiters import Waiters
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame

@@ -23,21 +23,21 @@ import uvloop
 from gateway.aggregator import Aggregator
 from gateway.app import Bounds, Clocks, Gateway
 from gateway.environment import GatewaySettings
-from gateway.feed import MAX_BYTES, Feed
 from gateway.guard import Guard
-from gateway.heads import Heads
 from gateway.ingest import Ingest
+from gateway.ingestion.feed import MAX_BYTES, Feed
+from gateway.ingestion.heads import Heads
+from gateway.ingestion.lane import Lane, LaneProtocol
+from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.intake import MAX_TRADES, Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
-from gateway.lane import Lane, LaneProtocol
 from gateway.latency import Latency
-from gateway.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.metrics import new_registry
 from gateway.routes import new_app
-from gateway.slots import MakeSlots, Slots
 from gateway.snapshot import Snapshot, Snapshots
+from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.stream import Stream
-from gateway.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
+from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
 from telemetry.backbone.embedded import Embedded
 from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.journal import Journal

@@ -4,7 +4,7 @@
     learning     has arrived; how long its pauses usually are is not known for this hour of the day
     fresh        arrives as usual
     quiet        its market is closed, or has opened and it is not yet overdue
-    silent       overdue: no arrival for max(5 s, 3 × the 99.9 % gap of this hour of the day, see gateway.gaps)
+    silent       overdue: no arrival for max(5 s, 3 × the 99.9 % gap of this hour of the day, see gateway.watching.gaps)
 
 Rules. (1) One request is one arrival of every stream in it, if one of its trades there is live: timestamp within 60 s
 of the request's arrival. Other trades are as if they had not come. (2) The silence clock starts at the last arrival, or
@@ -15,8 +15,8 @@ nobody is silent at nine because pauses are short from nine on. (4) Silent ends 
 gateway itself stood still for more than 4 s makes nobody silent: what has come meanwhile must be read first.
 
 Clocks. The wall clock (UTC ns) is for what is live, hours of the day, sessions and what is shown; the monotonic clock
-for gaps and silence, so a wall clock that jumps makes nobody silent. Both are arguments. Memory: see gateway.streams
-and gateway.gaps, 2 kB per stream. Pure.
+for gaps and silence, so a wall clock that jumps makes nobody silent. Both are arguments. Memory: 2 kB per stream, see
+gateway.watching.streams and gateway.watching.gaps. Pure.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.gaps import Gaps
-from gateway.markets import EVER, UNKNOWN, AroundTheClock, Markets, Sessions
-from gateway.readings import StreamReading
-from gateway.streams import KINDS, Ids, Streams, live_trades, pairs_of
+from gateway.alerting.readings import StreamReading
+from gateway.watching.gaps import Gaps
+from gateway.watching.markets import EVER, UNKNOWN, AroundTheClock, Markets, Sessions
+from gateway.watching.streams import KINDS, Ids, Streams, live_trades, pairs_of
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.times import format_time

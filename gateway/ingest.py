@@ -17,8 +17,8 @@ import msgspec
 import numpy as np
 
 from gateway.app import Gateway
-from gateway.group import Receipt, RequestKey
 from gateway.guard import Guard
+from gateway.ingestion.group import Receipt, RequestKey
 from gateway.latency import Latency
 from telemetry.decode import AnyMedia, Batch, Decoder
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain

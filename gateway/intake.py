@@ -20,11 +20,11 @@ from struct import Struct
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.group import Entry, Group, Receipt, RequestKey
+from gateway.ingestion.group import Entry, Group, Receipt, RequestKey
+from gateway.ingestion.multipliers import Multipliers, new_multipliers
+from gateway.ingestion.slots import Claimed
 from gateway.keys import KeyIndex, RequestAnswer, RequestIndex
 from gateway.latency import Latency
-from gateway.multipliers import Multipliers, new_multipliers
-from gateway.slots import Claimed
 from telemetry.backbone import Backbone, Committed
 from telemetry.columns import Columns
 from telemetry.decode import Batch

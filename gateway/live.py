@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from gateway import frames
-from gateway.frames import encode
+from gateway.streaming import frames
+from gateway.streaming.frames import encode
 from telemetry.errors import InvalidInput
 
 STATE_TOPICS = ("stats", "candles", "latency", "freshness", "health")

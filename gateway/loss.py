@@ -27,9 +27,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from gateway.names import Keys, keys_of, only_name
-from gateway.numbering import Numbering
-from gateway.readings import SourceReading
+from gateway.alerting.readings import SourceReading
+from gateway.watching.names import Keys, keys_of, only_name
+from gateway.watching.numbering import Numbering
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array, Text

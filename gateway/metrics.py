@@ -27,10 +27,10 @@ from prometheus_client.registry import Collector
 from gateway.aggregator import Aggregator
 from gateway.app import Gateway
 from gateway.latency import BOUNDS
-from gateway.selection import Part, between
+from gateway.reading.selection import Part, between
+from gateway.reading.whole import Asked, Filter, Whole, read, select, warm
+from gateway.reading.windows import event_clock, window_of
 from gateway.stream import Stream
-from gateway.whole import Asked, Filter, Whole, read, select, warm
-from gateway.windows import event_clock, window_of
 from telemetry.statistics import SIDES, VERSION, add_decimals, notional_of, present
 
 Registry = CollectorRegistry

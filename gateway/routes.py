@@ -21,16 +21,17 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from gateway import answers, figures, latency, metrics, windows
+from gateway import answers, latency, metrics
 from gateway.app import Gateway
-from gateway.feed import Feed
-from gateway.figures import Page, Span
 from gateway.ingest import problem
+from gateway.ingestion.feed import Feed
 from gateway.metrics import Registry
 from gateway.openapi import DESCRIPTION, INGEST, docs_page
-from gateway.parameters import ends_before, filter_of, instant, only, whole
+from gateway.reading import figures, windows
+from gateway.reading.figures import Page, Span
+from gateway.reading.parameters import ends_before, filter_of, instant, only, whole
+from gateway.reading.whole import Asked, warm
 from gateway.stream import Stream
-from gateway.whole import Asked, warm
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
 

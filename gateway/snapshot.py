@@ -24,7 +24,7 @@ import numpy as np
 import structlog
 
 from gateway.aggregator import Aggregator
-from gateway.atoms import PAGE
+from gateway.state.atoms import PAGE
 from telemetry.partial import Watermark, atom_from_texts, atom_to_texts
 from telemetry.rows import WIDTH
 from telemetry.statistics import VERSION

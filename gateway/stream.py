@@ -15,9 +15,9 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.app import Gateway
-from gateway.connection import Connection, Outlet
-from gateway.frames import text_frame
-from gateway.websocket import OUTLET
+from gateway.streaming.connection import Connection, Outlet
+from gateway.streaming.frames import text_frame
+from gateway.streaming.websocket import OUTLET
 from telemetry.errors import InvalidInput
 
 HEARTBEAT_SECONDS = 5.0

@@ -118,7 +118,7 @@ def _source(gateway: Gateway, data: Path, journal_id: bytes) -> Figures:
     else:
         _say(f"no gateway answers at {gateway.url}; comparing the saved state")
     # By name, because this package never depends on an app: what is saved there is the gateway's to read.
-    saved: Figures = import_module("gateway.saved").Saved(data, journal_id.hex())
+    saved: Figures = import_module("gateway.state.saved").Saved(data, journal_id.hex())
     return saved
 
 

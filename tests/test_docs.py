@@ -13,7 +13,7 @@ import pytest
 from gateway.latency import STAGES
 from gateway.live import EVENT_TOPICS, STATE_TOPICS, Wanted
 from gateway.openapi import TRADE
-from gateway.windows import INTERVALS, WINDOWS
+from gateway.reading.windows import INTERVALS, WINDOWS
 from telemetry.environ import NAMES
 from telemetry.errors import PROBLEMS
 from tests.e2e.desk import Desk

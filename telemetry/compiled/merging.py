@@ -1,6 +1,6 @@
 """Rows of atoms merged into a table in place: what telemetry.rows does in some forty passes, in one.
 
-Needs numba, so that only gateway.merging imports it, and not by name.
+Needs numba, so that only gateway.state.merging imports it, and not by name.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def _rescale(row: Ints, price_digits: int, quantity_digits: int) -> None:
 
 @entry(_MATRIX, INTEGERS, INTEGERS, INTEGERS)
 def adopt(rows: Ints, ids: Ints, price_digits: Ints, quantity_digits: Ints) -> int:
-    """Give rows the ids and scales of the state, see gateway.merging; 0, and no change, if one does not fit."""
+    """Give rows the ids and scales of the state, see gateway.state.merging; 0, and no change, if one does not fit."""
     for number in range(len(rows)):
         row = rows[number]
         factor = _power(price_digits[row[INSTRUMENT]])

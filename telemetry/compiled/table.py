@@ -1,4 +1,4 @@
-"""The gateway's table of keys in compiled code: see gateway.slots for what slots and entries are.
+"""The gateway's table of keys in compiled code: see gateway.ingestion.slots for what slots and entries are.
 
 What takes time is waiting for the memory of a slot. Those of the next keys are read ahead, so that they are waited for
 together.

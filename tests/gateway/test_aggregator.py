@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.aggregator import Aggregator
-from gateway.figures import Filter, Page, Span, candles, stats
+from gateway.reading.figures import Filter, Page, Span, candles, stats
 from telemetry.backbone import Verdict
 from telemetry.columns import from_trades
 from telemetry.partial import decode_partial, encode_partial

@@ -15,10 +15,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway import alerts as engine
-from gateway.alert import Event
+from gateway.alerting.alert import Event
+from gateway.alerting.readings import ClockReading, Readings, Scope, SourceReading, StreamReading, Trades
+from gateway.alerting.rules import read_rules
 from gateway.alerts import Alerts
-from gateway.readings import ClockReading, Readings, Scope, SourceReading, StreamReading, Trades
-from gateway.rules import read_rules
 from telemetry.errors import InvalidInput
 from telemetry.times import format_time
 from telemetry.trade import Instrument

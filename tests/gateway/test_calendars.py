@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from gateway.calendars import Calendars, load
-from gateway.markets import EVER, AroundTheClock, Markets
+from gateway.watching.calendars import Calendars, load
+from gateway.watching.markets import EVER, AroundTheClock, Markets
 from telemetry.errors import InvalidInput
 from telemetry.times import format_time, parse_time
 

@@ -19,7 +19,7 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.sync.client import ClientConnection, connect
 
-from gateway.feed import CREDIT
+from gateway.ingestion.feed import CREDIT
 from tests.e2e.desk import Desk, until
 from tests.faults.test_trouble import MIDDLE_SEGMENT, MIDDLE_SYNC, SLOW_SECONDS, injecting
 from tests.gateway.conftest import Gateway, started

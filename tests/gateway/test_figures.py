@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.aggregator import Aggregator
-from gateway.figures import Filter, Page, Span, candles, empty_row, row_of, select, stats
-from gateway.selection import everything
-from gateway.whole import Asked
+from gateway.reading.figures import Filter, Page, Span, candles, empty_row, row_of, select, stats
+from gateway.reading.selection import everything
+from gateway.reading.whole import Asked
 from telemetry.errors import InvalidInput
 from telemetry.statistics import present
 from telemetry.times import format_time, parse_time

@@ -8,10 +8,10 @@ import msgspec
 import numpy as np
 import pytest
 
-from gateway.calendars import Calendars
 from gateway.freshness import Changed, Freshness
-from gateway.gaps import KNOWN, Gaps
-from gateway.markets import Sessions
+from gateway.watching.calendars import Calendars
+from gateway.watching.gaps import KNOWN, Gaps
+from gateway.watching.markets import Sessions
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array, Text

@@ -12,11 +12,11 @@ from typing import Any
 
 import pytest
 
-from gateway.group import Receipt, RequestKey
+from gateway.ingestion.group import Receipt, RequestKey
+from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.intake import MAX_TRADES, Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
-from gateway.slots import MakeSlots, Slots
 from telemetry.backbone import Committed, Group, Partial, Quarantined, Status, Verdict
 from telemetry.backbone.record import Record, decode_record
 from telemetry.columns import decode_frame

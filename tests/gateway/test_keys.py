@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.digest_table import Ring
+from gateway.ingestion.digest_table import Ring
+from gateway.ingestion.slots import FOUR, SEQ, MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
-from gateway.slots import FOUR, SEQ, MakeSlots, Slots
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, Record, decode_record, encode_record
 from telemetry.decode_compiled import available
 from telemetry.digests import Keys

@@ -10,7 +10,7 @@ import pytest
 
 from gateway.latency import Latency
 from gateway.live import Live, Slot, View, Wanted
-from gateway.views import Views
+from gateway.streaming.views import Views
 from telemetry.errors import InvalidInput
 from tests.gateway.test_aggregator import NOW, trade
 from tests.gateway.test_figures import SECOND, state_of

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.loss import Loss
-from gateway.names import distinct, keys_of, only_name
+from gateway.watching.names import distinct, keys_of, only_name
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array, Text

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.merging import CompiledMerging, Ints, Merging, NumpyMerging, pack
+from gateway.state.merging import CompiledMerging, Ints, Merging, NumpyMerging, pack
 from telemetry import rows as layout
 from telemetry.rows import INSTRUMENT, LEVEL, START, WIDTH, Rows
 from telemetry.statistics import add, atom_of

@@ -11,10 +11,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.figures import empty_row
-from gateway.rule_fields import FIELDS, REQUIRED, Field
-from gateway.rule_kinds import KINDS, STATISTICS, TOTALS, Backlog, FatFinger, LatencyObjective, Ratio, Threshold
-from gateway.rules import read_rules
+from gateway.alerting.rule_fields import FIELDS, REQUIRED, Field
+from gateway.alerting.rule_kinds import (
+    KINDS,
+    STATISTICS,
+    TOTALS,
+    Backlog,
+    FatFinger,
+    LatencyObjective,
+    Ratio,
+    Threshold,
+)
+from gateway.alerting.rules import read_rules
+from gateway.reading.figures import empty_row
 from telemetry.errors import InvalidInput
 
 ROOT = Path(__file__).resolve().parents[2]

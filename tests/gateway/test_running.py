@@ -9,13 +9,13 @@ import numpy as np
 import pytest
 
 from gateway.aggregator import Aggregator
-from gateway.figures import Filter, Page, prepare, stats
-from gateway.folding import frontier_of
-from gateway.merging import EPOCH_OFFSET, INSTRUMENT_SHIFT, LEVEL_SHIFT, Ints, pack
-from gateway.open_windows import UNREAD
-from gateway.running import EVER, Range, Running
-from gateway.whole import Asked, Whole, range_of, read, warm
-from gateway.windows import WINDOWS, event_clock, window_of
+from gateway.reading.figures import Filter, Page, prepare, stats
+from gateway.reading.open_windows import UNREAD
+from gateway.reading.running import EVER, Range, Running
+from gateway.reading.whole import Asked, Whole, range_of, read, warm
+from gateway.reading.windows import WINDOWS, event_clock, window_of
+from gateway.state.folding import frontier_of
+from gateway.state.merging import EPOCH_OFFSET, INSTRUMENT_SHIFT, LEVEL_SHIFT, Ints, pack
 from telemetry import rows as layout
 from telemetry.rows import INSTRUMENT, LEVEL, REVISION, START, TRADES, WIDTH, Rows
 from telemetry.trade import Trade

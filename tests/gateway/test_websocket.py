@@ -19,11 +19,11 @@ from starlette.websockets import WebSocket
 from uvicorn.server import ServerState
 
 from gateway.app import Clocks, Gateway
-from gateway.connection import Connection
 from gateway.latency import Latency
 from gateway.live import SHARED_IDS, Live, View, Wanted
 from gateway.stream import Stream
-from gateway.websocket import PING_SECONDS, PONG_SECONDS, TRY_AGAIN_LATER, StreamProtocol
+from gateway.streaming.connection import Connection
+from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, TRY_AGAIN_LATER, StreamProtocol
 
 PATIENCE = 20.0
 INTERVAL_MS = 20

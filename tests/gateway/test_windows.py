@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.atoms import AtomTable
-from gateway.windows import WINDOWS, event_clock, instant_of, interval_of, window_of
+from gateway.reading.windows import WINDOWS, event_clock, instant_of, interval_of, window_of
+from gateway.state.atoms import AtomTable
 from telemetry.errors import InvalidInput
 from telemetry.partial import Watermark
 from tests.gateway.test_aggregator import NOW

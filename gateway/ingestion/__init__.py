@@ -1,0 +1,1 @@
+"""The ways in, and what a commit group is made of: parts of gateway.ingest, gateway.intake and gateway.keys."""

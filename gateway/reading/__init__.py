@@ -1,0 +1,1 @@
+"""From the state to what people read: windows, rows of statistics, candles."""

@@ -1,0 +1,1 @@
+"""What the aggregator keeps: atoms by the second, folded when there are too many."""

@@ -1,0 +1,300 @@
+"""The table of atoms: one row per (instrument, level, start), folded to coarser levels when there are too many.
+
+Level 0 is one second, then minutes, hours, days. `frontier[level]` is the instant (seconds since 1970, a multiple of
+the next level's length) before which that level holds nothing any more: a late trade merges at the finest level still
+held for its time. Folding happens only where the aggregator asks for it, at fixed sequence numbers, so that what is
+held is a function of the journal alone and not of how deliveries were cut.
+
+Rows live in one matrix reserved for the cap and for what comes between two folds (memory is only used when touched).
+The index is a sorted array of keys, (instrument, level, start) packed into 63 bits, plus a small dict of recent ones:
+16 bytes an atom, and the atoms of an instrument in a time range are a slice.
+
+A snapshot freezes the pages that changed since the last one; a frozen page is copied when it is written to before the
+snapshot has taken it, so that what is taken is the state of one instant and merging goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from gateway.state.folding import frontier_of, inserted, starts_of
+from gateway.state.merging import INSTRUMENT_SHIFT, Ints, Merging, NumpyMerging, pack
+from telemetry.rows import INSTRUMENT, LEVEL, REVISION, START, TRADES, WIDTH, Rows
+
+LEVELS = (1, 60, 3600, 86400)
+PAGE = 128  # rows, 40 KB; the unit in which the snapshot writes what changed, and merging copies what is frozen
+BETWEEN_FOLDS = 1 << 17  # rows beyond the cap: twice the largest stride, because folding inserts before it frees
+SPARE = 4  # times the cap: addresses for more instruments than that, as memory is only used when it is written to
+_STEP = 1 << 13  # rows folded at a time
+_RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
+_YOUNG = 1 << 16  # keys kept in the small sorted array before they are merged into the large one
+_NEVER = -(1 << 34)
+
+
+class AtomTable:
+    """Rows by (instrument, level, start). All rows of one instrument are at the same scales, kept by the caller."""
+
+    def __init__(self, cap: int) -> None:
+        self.cap = cap
+        self.merging: Merging = NumpyMerging()
+        self.rows: Rows = np.zeros((SPARE * cap + BETWEEN_FOLDS, WIDTH), np.int64)
+        self.used = 0
+        self.saved: dict[int, bytes] = {}  # frozen pages that were written to since
+        self.frontier = [_NEVER] * (len(LEVELS) - 1)
+        self._dirty = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
+        self._frozen = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
+        self._frozen_rows = 0
+        self._free: list[int] = []
+        self._keys = np.empty(0, np.int64)
+        self._at = np.empty(0, np.int64)
+        self._young_keys = np.empty(0, np.int64)
+        self._young_at = np.empty(0, np.int64)
+        self._recent: dict[int, int] = {}
+        self._unfolded = -1  # the highest level of which atoms may lie behind its frontier
+
+    def __len__(self) -> int:
+        return len(self._keys) + len(self._young_keys) + len(self._recent)
+
+    def level_of(self, start: Ints) -> Ints:
+        """The level at which a trade of that second is held."""
+        level = np.zeros(len(start), np.int64)
+        for frontier in self.frontier:
+            level += start < frontier
+        return level
+
+    def merge(self, rows: Rows) -> None:
+        """Merge rows of one second each (or coarser ones as they are) into the table; keys in `rows` are unique."""
+        rows = self._coarsened(rows)
+        keys, at = self.merging.find(self._keys, self._at, rows)
+        missing = np.flatnonzero(at < 0)
+        if len(missing) and len(self._young_keys):
+            at[missing] = self.merging.find(self._young_keys, self._young_at, rows[missing])[1]
+            missing = missing[at[missing] < 0]
+        if len(missing):
+            self._find_recent(keys, at, missing)
+        self._will_write(at)
+        self.merging.absorb(self.rows, at, rows)
+        if len(self._recent) > _RECENT:
+            self._settle()
+
+    def _coarsened(self, rows: Rows) -> Rows:
+        start = rows[:, START]
+        if self.frontier[0] == _NEVER or int(start.min(initial=self.frontier[0])) >= self.frontier[0]:
+            return rows
+        rows = rows.copy()
+        level = np.maximum(self.level_of(start), rows[:, LEVEL])
+        lengths = np.asarray(LEVELS)[level]
+        rows[:, LEVEL], rows[:, START] = level, start // lengths * lengths
+        _, first, group = np.unique(pack(rows[:, INSTRUMENT], level, rows[:, START]), True, True)
+        keys = rows[first, :TRADES]
+        rows[:, INSTRUMENT] = group
+        merged = np.zeros((len(first), WIDTH), np.int64)
+        self.merging.absorb_totals(merged, rows)
+        merged[:, :TRADES] = keys
+        return merged
+
+    def _find_recent(self, keys: Ints, at: Ints, missing: Ints) -> None:
+        """Places of keys that are not in the sorted array, put into `at`; new ones get an empty row."""
+        recent = self._recent
+        wanted = keys[missing].tolist()
+        places = [recent.get(key, -1) for key in wanted]
+        if new := [number for number, place in enumerate(places) if place < 0]:
+            fresh = self._reserve(len(new))
+            for number, place in zip(new, fresh, strict=True):
+                recent[wanted[number]] = places[number] = place
+        at[missing] = places
+
+    def _reserve(self, count: int) -> list[int]:
+        reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
+        fresh = range(self.used, self.used + count - len(reused))
+        self.used += len(fresh)
+        if self.used > len(self.rows):
+            self._grow()
+        return [*reused, *fresh]
+
+    def _grow(self) -> None:  # only far more instruments than the cap come here
+        grown = np.zeros((max(self.used, len(self.rows) * 5 // 4), WIDTH), np.int64)
+        grown[: len(self.rows)] = self.rows
+        self.rows = grown
+        self._dirty = np.concatenate((self._dirty, np.zeros(len(grown) // PAGE + 1 - len(self._dirty), np.bool_)))
+        self._frozen = np.concatenate((self._frozen, np.zeros(len(self._dirty) - len(self._frozen), np.bool_)))
+
+    def _settle(self) -> None:
+        """Move the recent keys into the sorted arrays: at first into the small one, because the large one is slow."""
+        if self._recent:
+            keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
+            at = np.fromiter(self._recent.values(), np.int64, len(self._recent))
+            order = np.argsort(keys)
+            young = self._young_keys, self._young_at
+            self._young_keys, self._young_at = inserted(*young, keys[order], at[order])
+            self._recent.clear()
+        if len(self._young_keys) > _YOUNG:
+            self._settle_all()
+
+    def _settle_all(self) -> None:
+        """Have all keys in one sorted array."""
+        self._young_keys, young, at = np.empty(0, np.int64), self._young_keys, self._young_at
+        self._keys, self._at = inserted(self._keys, self._at, young, at)
+        self._young_at = np.empty(0, np.int64)
+        if self._recent:
+            self._settle()
+            self._settle_all()
+
+    def select(self, instruments: Ints, start: int, end: int, newest: int | None = None) -> Rows:
+        """A copy of the rows of these instruments whose atom begins in [start, end) seconds; of each instrument and
+        level the newest."""
+        return self.rows[self.find(instruments, start, end, newest)[0]]
+
+    def find(self, instruments: Ints, start: int, end: int, newest: int | None = None) -> tuple[Ints, Ints]:
+        """Of the atoms that `select` copies the row numbers, and for each which of `instruments` it belongs to."""
+        found, owner = [np.empty(0, np.int64)], [np.empty(0, np.int64)]
+        for places, low, high in self.locate(instruments, start, end):
+            low = low if newest is None else np.maximum(low, high - newest)
+            counts = high - low
+            if (total := int(counts.sum())) > 0:
+                offsets = np.repeat(low - np.concatenate(([0], np.cumsum(counts)[:-1])), counts)
+                found.append(places[offsets + np.arange(total)])
+                owner.append(np.repeat(np.arange(len(counts)), counts))
+        return np.concatenate(found), np.concatenate(owner)
+
+    def locate(self, instruments: Ints, start: int, end: int) -> list[tuple[Ints, Ints, Ints]]:
+        """Where the atoms are that `select` copies, by level and part of the index: (row numbers, low, high), of each
+        instrument those from its low to its high - 1."""
+        self._settle()
+        start, end = max(start, _NEVER), min(end, -_NEVER - 1)
+        return [
+            (
+                places,
+                np.searchsorted(keys, pack(instruments, level, start)),
+                np.searchsorted(keys, pack(instruments, level, end)),
+            )
+            for keys, places in ((self._keys, self._at), (self._young_keys, self._young_at))
+            for level in range(len(LEVELS))
+            if len(keys) and (level == 0 or start < self.frontier[level - 1])
+        ]
+
+    def of_instruments(self, instruments: Ints) -> Ints:
+        """Row numbers of all atoms of these instruments."""
+        self._settle_all()
+        return self._at[np.isin(self._keys >> INSTRUMENT_SHIFT, instruments)]
+
+    def replace(self, at: Ints, rows: Rows) -> None:
+        """Put rows in place of those at `at`."""
+        self._will_write(at)
+        self.rows[at] = rows
+
+    def _will_write(self, at: Ints) -> None:
+        pages = at // PAGE
+        self._dirty[pages] = True
+        frozen = self._frozen[pages]
+        if frozen.any():
+            for page in np.unique(pages[frozen]).tolist():
+                self.saved[page] = self._page(page)
+                self._frozen[page] = False
+
+    def _page(self, page: int) -> bytes:
+        return self.rows[page * PAGE : min((page + 1) * PAGE, self._frozen_rows)].tobytes()
+
+    def freeze(self, everything: bool) -> int:
+        """Begin a snapshot of the pages that changed since the last one, or of all; returns the rows in use."""
+        self._frozen_rows = self.used
+        pages = -(-self.used // PAGE)
+        self._frozen[:pages] = True if everything else self._dirty[:pages]
+        self._dirty[:] = False
+        return self.used
+
+    def take_frozen(self, count: int) -> list[tuple[int, bytes]]:
+        """Up to `count` frozen pages as they were, empty when there are no more."""
+        taken = [(page, self.saved.pop(page)) for page in list(self.saved)[:count]]
+        for page in np.flatnonzero(self._frozen)[: count - len(taken)].tolist():
+            taken.append((page, self._page(page)))
+            self._frozen[page] = False
+        return taken
+
+    def give_up_frozen(self) -> None:
+        """A snapshot failed: what it should have written is to be written by the next one."""
+        self._frozen[:] = False
+        self.saved.clear()
+
+    def remove(self, at: Ints) -> Rows:
+        """Take rows out of the table; returns what they held."""
+        self._settle_all()
+        keep = ~np.isin(self._at, at)
+        self._keys, self._at = self._keys[keep], self._at[keep]
+        return self._freed(at)
+
+    def fold(self, newest: int) -> None:
+        """Fold the oldest atoms until there are at most `cap`. `newest` is the second of the watermark.
+
+        Seconds are kept for an hour and minutes for a day as long as that is possible at all; never folded is the
+        newest unit of the coarser level. When even days are too many (more instruments than the cap), they stay.
+        """
+        self.finish_fold()
+        if len(self) <= self.cap:
+            return
+        self._settle_all()
+        for level, keep in ((0, 3600), (1, 86400), (0, 60), (1, 3600), (2, 86400)):
+            excess, coarse = len(self) - self.cap, LEVELS[level + 1]
+            if excess <= 0:
+                return
+            found = frontier_of(self._keys, level, coarse, (newest - keep) // coarse * coarse, excess)
+            if found is None:
+                continue
+            for finer in range(level + 1):
+                self.frontier[finer] = max(self.frontier[finer], found[0])
+            self._unfolded = level
+            if found[1] >= excess:
+                return
+            self.finish_fold()
+
+    def finish_fold(self) -> None:
+        """Fold all that lies behind the frontiers."""
+        while self._unfolded >= 0:
+            self.fold_some()
+
+    def fold_some(self) -> None:
+        """Fold a piece of what lies behind the frontiers and is still held finer: it makes no difference to readers,
+        who sum up both, and to the next `fold`, which first does all that is left."""
+        if self._unfolded < 0:
+            return
+        self._settle_all()
+        places = [
+            np.flatnonzero(starts_of(self._keys, level) < self.frontier[level]) for level in range(self._unfolded + 1)
+        ]
+        place = np.concatenate(places)
+        if len(place) <= _STEP:
+            self._unfolded = -1
+        at = self._at[place[:_STEP]]
+        keep = np.ones(len(self._keys), np.bool_)
+        keep[place[:_STEP]] = False
+        self._keys, self._at = self._keys[keep], self._at[keep]
+        self.merge(self._freed(at))
+        if self._unfolded < 0:
+            self._free.sort(reverse=True)  # rows that are used together stay together
+
+    def _freed(self, at: Ints) -> Rows:
+        """What these rows held, which are free from now on."""
+        taken = self.rows[at]
+        self._will_write(at)
+        self.rows[at, INSTRUMENT] = -1
+        self.rows[at, REVISION] = 0  # empty, see merging.py
+        self._free += at.tolist()
+        return taken
+
+    def load(self, rows: Rows, frontier: list[int]) -> None:
+        """Restore from a snapshot: `rows` as they stood, free ones marked by instrument -1."""
+        self.used = len(rows)
+        if self.used > len(self.rows):
+            self._grow()
+        self.rows[: self.used] = rows
+        self.frontier = list(frontier)
+        at = np.flatnonzero(rows[:, INSTRUMENT] >= 0)
+        keys = pack(rows[at, INSTRUMENT], rows[at, LEVEL], rows[at, START])
+        order = np.argsort(keys)
+        self._keys, self._at = keys[order], at[order]
+        self._recent.clear()
+        self._young_keys = self._young_at = np.empty(0, np.int64)
+        self._free = np.flatnonzero(rows[:, INSTRUMENT] < 0).tolist()
+        self.rows[self._free, REVISION] = 0
+        self._unfolded = len(LEVELS) - 2
+        self._dirty[:] = False

@@ -1,0 +1,40 @@
+"""The figures of a saved snapshot, as the gateway would show them: read by `telemetry audit` when none is running."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from gateway.aggregator import Aggregator
+from gateway.reading.figures import Filter, Page, Span, candles, stats
+from gateway.snapshot import Snapshot
+from telemetry.errors import InvalidInput
+
+ANY = 1 << 63  # the audit itself says so when the journal ends before the snapshot
+
+
+class Saved:
+    """The snapshot of a data directory; InvalidInput when there is none that belongs to this journal."""
+
+    def __init__(self, data: Path, journal_id: str) -> None:
+        path = data / "snapshot.db"
+        self.name = str(path)
+        self._state = Aggregator(epoch=0)
+        reason = Snapshot(path, journal_id).load(self._state, newest=ANY)
+        if reason is not None:
+            raise InvalidInput(f"{path}: {reason}")
+
+    def stats(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As `GET /v1/stats` answers, of all data."""
+        page = Page(**parameters)
+        return self._fresh() | stats(self._state, window="all", wanted=Filter(), page=page, now_ns=time.time_ns())
+
+    def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As `GET /v1/candles/{symbol}` answers."""
+        interval, span = str(parameters["interval"]), Span(limit=int(parameters["limit"]))
+        found = candles(self._state, symbol, interval=interval, span=span, wanted=Filter(), now_ns=time.time_ns())
+        return self._fresh() | found
+
+    def _fresh(self) -> dict[str, Any]:
+        return {"as_of_seq": self._state.applied, "quarantined": list(self._state.quarantined)}

@@ -1,0 +1,148 @@
+"""The topics of the live stream as they are now: what live.py compares from tick to tick.
+
+Of statistics and candles only the rows that may have changed are built: a tick costs what has changed, not what there
+is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from gateway.aggregator import Aggregator
+from gateway.latency import Latency
+from gateway.live import View, Wanted
+from gateway.reading.figures import Filter, Span, bounds_of, candles, empty_row, totals
+from gateway.reading.selection import Selection
+from gateway.reading.whole import Asked, Mark, Whole, read, warm
+from gateway.reading.windows import SECOND_NS, event_clock, interval_of
+from telemetry.errors import InvalidInput
+from telemetry.statistics import present
+
+STATS_SYMBOLS = 10_000  # of one subscription when it begins: making so many rows takes half a second, in pieces
+CANDLE_SYMBOLS = 1_000
+_NEWEST = Span(limit=2)  # the running candle and the one that has just ended
+
+
+Seen = Selection | Mark  # what was there at the view before
+
+
+class _Candles(NamedTuple):
+    """What a view of candles was made from, in the interval from `since` (seconds); `running` have an open candle."""
+
+    found: Seen
+    running: frozenset[str]
+    since: int
+
+
+class _Rows(Mapping[str, dict[str, Any]]):
+    """The rows of symbols, each made when it is read; the selection is a copy, so they are all of one instant."""
+
+    def __init__(self, names: Sequence[str], found: Selection, window: str, seconds: float | None) -> None:
+        self._names, self._found, self._window, self._seconds = names, found, window, seconds
+
+    def __getitem__(self, name: str) -> dict[str, Any]:
+        parts = self._found.parts(name)
+        return present(parts, self._seconds) if parts else empty_row(self._window)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+class Views:
+    """`freshness` and `health` are the gateway's; clocks are in nanoseconds."""
+
+    def __init__(
+        self,
+        state: Aggregator,
+        latency: Latency,
+        *,
+        freshness: Callable[[], Mapping[str, Any]],
+        health: Callable[[], Mapping[str, Any]],
+        wall_ns: Callable[[], int],
+        monotonic_ns: Callable[[], int],
+    ) -> None:
+        self._state, self._latency = state, latency
+        self._freshness, self._health = freshness, health
+        self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
+
+    def __call__(self, wanted: Wanted, mark: object) -> View:
+        """The topic now; `mark` is that of the view before, None for everything. Raises InvalidInput."""
+        if wanted.topic == "stats":
+            return self._stats(wanted, mark if isinstance(mark, Selection | Mark) else None)
+        if wanted.topic == "candles":
+            return self._candles(wanted, mark if isinstance(mark, _Candles) else None)
+        if wanted.topic == "latency":
+            window = "1m" if wanted.window == "all" else wanted.window
+            return View(self._latency.rows(window, self._monotonic_ns()), {"window": window})
+        return View(self._health() if wanted.topic == "health" else self._freshness())
+
+    def warm(self, wanted: Wanted) -> Iterator[None]:
+        """Do in pieces what a view would do at once. Raises InvalidInput."""
+        if wanted.topic == "stats":
+            yield from warm(self._state, Asked(wanted.window, self._wall_ns(), _filter(wanted)))
+        elif wanted.topic == "candles":
+            yield from warm(self._state, Asked("all", self._wall_ns(), _filter(wanted)))
+
+    def _stats(self, wanted: Wanted, before: Seen | None) -> View:
+        state = self._state
+        found, span = read(state, Asked(wanted.window, self._wall_ns(), _filter(wanted)))
+        names = _changed(found, before)
+        if names is None:
+            _refuse_more(names := found.order("symbol", None)[0], STATS_SYMBOLS)
+        seconds = None if span is None else float(span.end - span.start)
+        shown = found.of(names) if isinstance(found, Whole) else found
+        rows = _Rows(names, shown, wanted.window, seconds)
+        gone = [name for name in names if not shown.has(name)]
+        also = bounds_of(wanted.window, span) | {"totals": totals(list(found.sums()))}
+        return View(rows, also, before is not None, gone, _seen(found))
+
+    def _candles(self, wanted: Wanted, before: _Candles | None) -> View:
+        state, seconds = self._state, interval_of(wanted.interval)
+        found, _ = read(state, Asked("all", self._wall_ns(), _filter(wanted)))
+        since = event_clock(state.watermark, self._wall_ns()) // SECOND_NS // seconds * seconds
+        # Candles close as time goes by. It may also go back: idle time counts until a trade tells the market's time.
+        changed = None if before is None or since < before.since else _changed(found, before.found)
+        if changed is None or before is None:
+            names = set(found.order("symbol", None)[0])
+        else:
+            names = set(changed) | (before.running if since > before.since else set())
+        if before is None:
+            _refuse_more(names, CANDLE_SYMBOLS)
+        rows = {name: self._newest(name, wanted.interval) for name in names}
+        running = {name for name, of in rows.items() if not all(candle["closed"] for candle in of)}
+        running |= before.running - names if before is not None else set()
+        mark = _Candles(_seen(found), frozenset(running), since)
+        return View(rows, {"interval": wanted.interval}, before is not None, (), mark)
+
+    def _newest(self, symbol: str, interval: str) -> list[dict[str, Any]]:
+        now_ns = self._wall_ns()
+        try:
+            found = candles(self._state, symbol, interval=interval, span=_NEWEST, wanted=Filter(), now_ns=now_ns)
+        except InvalidInput:  # all trades of this symbol are held coarser by now
+            return []
+        of: list[dict[str, Any]] = found["candles"]
+        return of
+
+
+def _filter(wanted: Wanted) -> Filter:
+    return Filter() if "*" in wanted.symbols else Filter(symbols=wanted.symbols)
+
+
+def _refuse_more(names: Collection[str], limit: int) -> None:
+    if len(names) > limit:
+        raise InvalidInput(f"symbols: expected at most {limit} that traded, received {len(names)}; name those wanted")
+
+
+def _seen(found: Selection | Whole) -> Seen:
+    return found.mark() if isinstance(found, Whole) else found
+
+
+def _changed(found: Selection | Whole, before: Seen | None) -> list[str] | None:
+    """The symbols that may have changed, None for all."""
+    if isinstance(found, Whole):
+        return found.changed(before) if isinstance(before, Mark) else None
+    return found.changed(before) if isinstance(before, Selection) else None

@@ -1,0 +1,210 @@
+"""The streams: venues, sources, strategies and symbols that trades name, each with a small number.
+
+At most so many of each kind are told apart. A name beyond them is not followed in that request (`missed`), and room is
+made at its end: those of that kind that have not been heard of for longest go (`forgotten`), never configured ones.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from itertools import repeat
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.watching.markets import UNKNOWN, Markets
+from gateway.watching.names import Keys, distinct, keys_of, only_name
+from telemetry.columns import Columns
+from telemetry.frame import Text
+from telemetry.trade import Instrument
+
+Ids = NDArray[np.int64]
+KINDS = ("venue", "source", "strategy", "symbol")
+MOST: Mapping[str, int] = {"venue": 1_000, "source": 1_000, "strategy": 1_000, "symbol": 10_000}
+_NONE: Ids = np.empty(0, np.int64)
+_NOBODY = -1
+_CACHED = 100_000  # instruments, and names of sources and strategies, whose numbers are remembered
+
+
+class Streams:
+    """Numbers of streams. `market` (by number) says where a stream has been seen, `names` and `kinds` who it is."""
+
+    def __init__(self, markets: Markets, most: Mapping[str, int]) -> None:
+        self.ids: dict[str, dict[str, int]] = {kind: {} for kind in KINDS}
+        self.names: list[str] = []
+        self.kinds: list[str] = []
+        self.market: Ids = _NONE
+        self.expected: set[int] = set()
+        self.missed: Counter[str] = Counter()  # by kind, in this request
+        self.forgotten: Counter[str] = Counter()
+        self._markets, self._most = markets, dict(MOST) | dict(most)
+        self._free: list[int] = []
+        self._forget_names()
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def grow(self, size: int) -> None:
+        """Make room for the streams below this number."""
+        more = max(0, size - len(self.market))
+        self.market = np.concatenate((self.market, np.full(more, UNKNOWN, np.int64)))
+
+    def number(self, kind: str, name: str) -> int:
+        """The number of this stream, a new one when it is not known; -1 when there is no room."""
+        known = self.ids[kind]
+        if (number := known.get(name)) is not None:
+            return number
+        if len(known) >= self._most[kind]:
+            self.missed[kind] += 1
+            return _NOBODY
+        if self._free:
+            number = self._free.pop()
+            self.names[number], self.kinds[number] = name, kind
+        else:
+            number = len(self.names)
+            self.names.append(name)
+            self.kinds.append(kind)
+            if number >= len(self.market):
+                self.grow(2 * number + 64)
+        known[name] = number
+        return number
+
+    def find(self, columns: Columns) -> Ids:
+        """The numbers of all streams that these trades belong to; a symbol may be there twice."""
+        if columns.instruments != self._table:
+            self._read_table(columns.instruments)
+        texts = ((kind, columns.text(kind)) for kind in ("source", "strategy"))
+        named = [self._named(kind, text, columns) for kind, text in texts if text is not None]
+        return np.concatenate((self._of_table, *named))
+
+    def make_room(self, last_ns: Ids) -> Ids:
+        """Forget who has not been heard of for longest, where there was no room; gives their numbers."""
+        gone: list[int] = []
+        for kind, count in self.missed.items():
+            most, known = self._most[kind], self.ids[kind]
+            those = np.array([number for number in known.values() if number not in self.expected], np.int64)
+            count = min(len(those), max(most // 16, min(count, most // 2), 1))
+            order = np.argsort(last_ns[those], kind="stable")[:count]
+            gone += those[order].tolist()
+            self.forgotten[kind] += count
+        self.missed.clear()
+        for number in gone:
+            del self.ids[self.kinds[number]][self.names[number]]
+        self._free += gone
+        self._forget_names()
+        freed = np.array(gone, np.int64)
+        self.market[freed] = UNKNOWN
+        return freed
+
+    def _forget_names(self) -> None:
+        self._table: tuple[Instrument, ...] = ()
+        self._of_table, self._venue_markets = _NONE, _NONE
+        self._instruments: dict[Instrument, tuple[int, int, int]] = {}
+        self._keys: dict[str, dict[int, int]] = {"source": {}, "strategy": {}}
+
+    def _read_table(self, instruments: tuple[Instrument, ...]) -> None:
+        found = list(map(self._instruments.get, instruments, repeat(None)))
+        rows = [one or self._read(instrument) for one, instrument in zip(found, instruments, strict=True)]
+        symbols, venues, markets = np.array(rows, np.int64).reshape(-1, 3).T
+        self._table = instruments
+        self._of_table = np.concatenate((_distinct(venues), symbols))
+        self._of_table = self._of_table[self._of_table >= 0]
+        self._venue_markets = markets
+        if not self._markets.trivial:
+            self._see_all(symbols, markets)
+        else:
+            self.market[self._of_table] = np.maximum(self.market[self._of_table], 0)
+
+    def _read(self, instrument: Instrument) -> tuple[int, int, int]:
+        venue, market = _NOBODY, self._markets.of(instrument.venue)
+        if instrument.venue:
+            venue = self.number("venue", instrument.venue)
+            if venue >= 0:
+                self.market[venue] = market
+        symbol = self.number("symbol", instrument.symbol)
+        if (symbol >= 0 and venue != _NOBODY) or not instrument.venue:
+            if len(self._instruments) >= _CACHED:
+                self._instruments.clear()
+            self._instruments[instrument] = symbol, venue, market
+        return symbol, venue, market
+
+    def _named(self, kind: str, text: Text, columns: Columns) -> Ids:
+        if (name := only_name(text)) is not None:
+            number = self.number(kind, name) if name else _NOBODY
+            ids = np.array([number] if number >= 0 else [], np.int64)
+            self._see(ids, columns, None)
+            return ids
+        keys = keys_of(text)
+        known = self._keys[kind]
+        if len(known) >= _CACHED:
+            known.clear()
+        single = distinct(keys)
+        found = list(map(known.get, single.tolist()))
+        if None in found:
+            found = self._add(kind, text, keys, single)
+        ids = np.array(found, np.int64)
+        self._see(ids[ids >= 0], columns, (keys, single, ids))
+        return ids[ids >= 0]
+
+    def _add(self, kind: str, text: Text, keys: Keys, single: Keys) -> list[int | None]:
+        known = self._keys[kind]
+        found: list[int | None] = []
+        order = np.argsort(keys, kind="stable")
+        rows = order[np.searchsorted(keys[order], single)]
+        for key, row in zip(single.tolist(), rows.tolist(), strict=True):
+            if (number := known.get(key)) is None:
+                name = text[row]
+                number = self.number(kind, name) if name else _NOBODY
+                if number >= 0 or not name:
+                    known[key] = number
+            found.append(number)
+        return found
+
+    def _see(self, ids: Ids, columns: Columns, grouped: tuple[Keys, Keys, Ids] | None) -> None:
+        """These sources or strategies were seen on the venues of their trades."""
+        if not np.count_nonzero(self.market[ids]):  # all on a venue that is always open: nothing can change that
+            return
+        markets = self._venue_markets
+        if grouped is None or (markets == markets[0]).all():
+            for market in set(markets.tolist()):
+                self._see_all(ids, np.full(len(ids), market))
+            return
+        keys, single, numbers = grouped
+        pairs = np.searchsorted(single, keys) * len(markets) + columns.instrument
+        single_pairs = np.unique(pairs)
+        owners, instruments = numbers[single_pairs // len(markets)], single_pairs % len(markets)
+        self._see_all(owners, markets[instruments])
+
+    def _see_all(self, ids: Ids, markets: Ids) -> None:
+        known = self.market[ids]
+        for place in np.flatnonzero((known != markets) & (known != 0) & (ids >= 0)).tolist():
+            number = int(ids[place])
+            self.market[number] = self._markets.union(int(self.market[number]), int(markets[place]))
+
+
+def _distinct(ids: Ids) -> Ids:
+    return ids[:1] if (ids == ids[:1]).all() else np.unique(ids)
+
+
+def pairs_of(plain: Iterable[Iterable[str]]) -> list[tuple[str, str]]:
+    """Kind and name of each. Raises ValueError."""
+    found = [(kind, name) for kind, name in plain]
+    for kind, name in found:
+        if kind not in KINDS or not isinstance(name, str):
+            raise ValueError(f"expected a kind ({', '.join(KINDS)}) and a name, received {kind!r} {name!r}"[:200])
+    return found
+
+
+def live_trades(columns: Columns, received_at_ns: int, within_ns: int) -> Columns | None:
+    """The trades that were made so close to their arrival, None when there are none."""
+    if not len(columns):
+        return None
+    oldest, newest = int(columns.timestamp.min()), int(columns.timestamp.max())
+    first, last = received_at_ns - within_ns, received_at_ns + within_ns
+    if first <= oldest and newest <= last:
+        return columns
+    if newest < first or oldest > last:
+        return None
+    live = (columns.timestamp >= first) & (columns.timestamp <= last)
+    return columns.only(live) if live.any() else None
