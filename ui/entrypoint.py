@@ -32,6 +32,7 @@ from ui.environment import UiSettings
 from ui.feed import Feed
 
 PAGE = Path(__file__).with_name("app.py")
+PAGES = ("overview", "symbol", "ticket", "alerts", "pipeline")
 REQUEST_SECONDS = 5.0  # a person waits for the ticket's answer
 DRAIN_SECONDS = 1  # viewers' connections are told to go; nothing is lost by cutting them
 
@@ -145,7 +146,7 @@ def main() -> int:
 
 
 def _import_page() -> None:
-    for name in ("streamlit_shadcn_ui", "ui.charts", "ui.components", "ui.figures", "ui.ticket"):
+    for name in ("ui.places", "ui.strip", *(f"ui.pages.{name}" for name in PAGES)):
         import_module(name)
 
 

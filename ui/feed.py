@@ -20,20 +20,25 @@ from websockets.sync.client import ClientConnection, connect
 
 from telemetry.client import FRAME_BYTES, LOOPBACK
 from telemetry.errors import TryAgain
-from ui.board import INTERVAL_MS, SUBSCRIPTIONS, Board, Status, View
+from ui.board import ALWAYS, Ask, Board, Status, View
 
 OPEN_SECONDS = 3.0
 POLL_SECONDS = 0.2  # how late a new subscription or the end may be noticed
 SILENCE_SECONDS = 12.0  # heartbeats come each 5 s: two missed ones mean that nobody is there
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # a gateway on this machine is back within a second or two
-WATCHED = 90  # candles at a time; a connection may have 100 subscriptions
-UNWATCHED_SECONDS = 20.0  # nobody has looked at a chart for that long
+WANTED = 90  # subscriptions at a time, besides those that are always there; a connection may have 100
+UNWANTED_SECONDS = 20.0  # nobody has asked for a subscription for that long
+TICK_SECONDS = 0.2  # a view stands so long, for all who look: ten viewers cost as many views as two
 
 logger = structlog.get_logger("feed")
 
 
 class Feed:
-    """`start` begins, `view` is what is known now, `watch` asks for candles to be kept up to date."""
+    """`start` begins, `view` is what is known now, `want` asks for more to be kept up to date.
+
+    A want is a lease, not a count: it ends when nobody has renewed it for UNWANTED_SECONDS, so a viewer who vanishes
+    leaves nothing behind. All who want the same share one subscription.
+    """
 
     def __init__(self, url: str, api_key: str | None = None) -> None:
         self._address = "ws" + url.removeprefix("http") + "/v1/stream"
@@ -47,7 +52,9 @@ class Feed:
         self._board = Board()
         self._status = Status("connecting", "", time.time_ns(), 0)
         self._heard = time.time_ns()
-        self._watches: dict[tuple[str, str], float] = {}
+        self._wants: dict[Ask, float] = {}
+        self._view = View(self._status, 0, {})
+        self._viewed = float("-inf")
         self._thread = threading.Thread(target=self._run, name="feed", daemon=True)
 
     def start(self) -> None:
@@ -61,19 +68,23 @@ class Feed:
             self._thread.join()
 
     def view(self) -> View:
-        """What is known now."""
+        """What is known now, at most TICK_SECONDS old."""
+        now = time.monotonic()
         with self._lock:
-            board = self._board
-            parts = {str(wanted["id"]): board.part(str(wanted["id"])) for wanted in SUBSCRIPTIONS}
-            return View(self._status, board.seq, **parts)
+            if now - self._viewed >= TICK_SECONDS or self._view.status != self._status:
+                board, asks = self._board, (*ALWAYS, *self._wants)
+                parts = {ask: board.part(ask) for ask in asks}
+                self._view, self._viewed = View(self._status, board.seq, parts, self._heard), now
+            return self._view
 
-    def watch(self, symbol: str, interval: str) -> list[dict[str, Any]]:
-        """The newest candles that the stream has sent of a symbol; empty until it does. Ask again to keep it so."""
+    def want(self, *asks: Ask) -> View:
+        """Keep these up to date, and what is known now; empty until the stream has said it. Ask again to keep it so."""
+        now = time.monotonic()
         with self._lock:
-            if (symbol, interval) in self._watches or len(self._watches) < WATCHED:
-                self._watches[symbol, interval] = time.monotonic()
-            rows: list[dict[str, Any]] = self._board.part(_candles_id(symbol, interval)).rows.get(symbol, [])
-            return rows
+            for ask in asks:
+                if ask in self._wants or (len(self._wants) < WANTED and ask not in ALWAYS):
+                    self._wants[ask] = now
+        return self.view()
 
     # --- the thread ------------------------------------------------------------------------------------------------
 
@@ -93,12 +104,12 @@ class Feed:
 
     def _connection(self) -> None:
         with connect(self._address, **self._options) as socket:
-            board, subscribed = Board(), dict[tuple[str, str], str]()
-            for wanted in SUBSCRIPTIONS:
-                _send(socket, {"subscribe": wanted})
+            board = Board(ALWAYS)
+            for ask in ALWAYS:
+                _send(socket, board.open(ask))
             heard = time.monotonic()
             while not self._closing.is_set():
-                self._follow(socket, board, subscribed)
+                self._follow(socket, board)
                 try:
                     text = socket.recv(POLL_SECONDS)
                 except TimeoutError:
@@ -118,21 +129,16 @@ class Feed:
                 self._status = Status("live", "", self._heard, self._status.connection + 1)
                 logger.info("live", seq=board.seq, connection=self._status.connection)
 
-    def _follow(self, socket: ClientConnection, board: Board, subscribed: dict[tuple[str, str], str]) -> None:
-        """Subscribe to the candles that somebody looks at, and unsubscribe from the others."""
+    def _follow(self, socket: ClientConnection, board: Board) -> None:
+        """Subscribe to what somebody wants, and unsubscribe from what nobody wants any more."""
         now = time.monotonic()
         with self._lock:
-            self._watches = {key: at for key, at in self._watches.items() if now - at < UNWATCHED_SECONDS}
-            new = [key for key in self._watches if key not in subscribed]
-            old = [key for key in subscribed if key not in self._watches]
-            for key in old:
-                board.forget(subscribed[key])
-        for key in old:
-            _send(socket, {"unsubscribe": subscribed.pop(key)})
-        for symbol, interval in new:
-            name = subscribed[symbol, interval] = _candles_id(symbol, interval)
-            wanted = {"id": name, "topic": "candles", "symbols": [symbol], "interval": interval}
-            _send(socket, {"subscribe": wanted | {"interval_ms": INTERVAL_MS}})
+            self._wants = {ask: at for ask, at in self._wants.items() if now - at < UNWANTED_SECONDS}
+            wanted = {*ALWAYS, *self._wants}
+            commands = [board.close(ask) for ask in board.asks - wanted]
+            commands += [board.open(ask) for ask in self._wants if ask not in board.asks]
+        for command in commands:
+            _send(socket, command)
 
     def _lost(self, reason: str) -> None:
         with self._lock:
@@ -140,11 +146,6 @@ class Feed:
                 logger.warning("away", address=self._address, reason=reason)
                 self._status = self._status._replace(phase="away", since=self._heard)
             self._status = self._status._replace(reason=reason)
-
-
-def _candles_id(symbol: str, interval: str) -> str:
-    """Symbols are longer than ids may be."""
-    return f"candles {interval} {abs(hash(symbol)):x}"
 
 
 def _send(socket: ClientConnection, command: Mapping[str, Any]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ui.board import Part, Status, View
+from ui.board import ALL, HEALTH, LATENCY, MINUTE, Part, Status, View
 
 LIVE = Status("live", "", 0, 1)
 
@@ -39,4 +39,4 @@ def view(symbols: dict[str, Any], *, totals: dict[str, Any] | None = None, statu
     stats = Part(symbols, also, 7, True)
     latency = Part({"end_to_end": {"p50": 0.0012, "p99": 0.0123}}, {}, 7, True)
     health = Part({"ready": True, "reasons": [], "workers": 2, "backlog": 0}, {}, 7, True)
-    return View(status, 7, stats, stats, latency, health)
+    return View(status, 7, {ALL: stats, MINUTE: stats, LATENCY: latency, HEALTH: health})

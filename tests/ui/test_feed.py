@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from tests.ui.rows import candle, row
 from tests.ui.scripted_stream import ScriptedStream, until
+from ui.board import Ask
 from ui.feed import Feed
 
 
@@ -27,10 +28,11 @@ def test_it_is_live_when_every_snapshot_is_there_and_then_follows_the_updates() 
         with running(stream.url) as feed:
             until(lambda: feed.view().status.phase == "live")
             assert set(feed.view().all.rows) == {"BTC-USDT"}
-            update = {"type": "update", "id": "all", "topic": "stats", "seq": 2, "skipped": 0}
+            name = next(sent["subscribe"]["id"] for sent in stream.commands if sent["subscribe"].get("window") == "all")
+            update = {"type": "update", "id": name, "topic": "stats", "seq": 2, "skipped": 0}
             stream.say(update | {"data": {"symbols": {"AAPL": row()}, "totals": {"trades": 2}}})
             until(lambda: "AAPL" in feed.view().all.rows)
-            assert feed.view().all.seq == 2
+            until(lambda: feed.view().all.seq == 2)
 
 
 def test_while_the_gateway_is_away_the_last_figures_stay_and_it_says_since_when() -> None:
@@ -64,16 +66,17 @@ def test_it_waits_for_a_gateway_that_was_never_there() -> None:
 
 def test_it_subscribes_to_candles_when_somebody_looks_at_them_also_after_a_reconnect() -> None:
     symbol = "A" * 64 + "/<b>"
+    ask = Ask("candles", symbols=(symbol,), interval="1m")
     with ScriptedStream() as stream:
         stream.candles = {symbol: [candle("2026-11-22T18:26:00.000000000Z", 3)]}
         with running(stream.url) as feed:
             until(lambda: feed.view().status.phase == "live")
-            assert feed.watch(symbol, "1m") == []
-            until(lambda: bool(feed.watch(symbol, "1m")))
-            assert [row["revision"] for row in feed.watch(symbol, "1m")] == [3]
+            assert feed.want(ask).part(ask).rows.get(symbol, []) == []
+            until(lambda: bool(feed.want(ask).part(ask).rows.get(symbol, [])))
+            assert [row["revision"] for row in feed.want(ask).part(ask).rows.get(symbol, [])] == [3]
             stream.candles = {symbol: [candle("2026-11-22T18:26:00.000000000Z", 4)]}
             stream.cut()
-            until(lambda: [row["revision"] for row in feed.watch(symbol, "1m")] == [4])
+            until(lambda: [row["revision"] for row in feed.want(ask).part(ask).rows.get(symbol, [])] == [4])
         ids = [command["subscribe"]["id"] for command in stream.commands]
         assert max(map(len, ids)) <= 64, "ids are short, however long a symbol is"
 

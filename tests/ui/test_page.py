@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -15,7 +14,6 @@ from tests.ui.rows import row
 from tests.ui.scripted_stream import ScriptedStream, until
 from ui.entrypoint import desk
 
-PAGE = Path(__file__).resolve().parents[2] / "ui" / "app.py"
 HOSTILE = "![x](http://example.invalid/x.png) <img src=x onerror=alert(1)>"
 
 
@@ -36,8 +34,20 @@ def run(page: AppTest) -> AppTest:
     return page
 
 
-def live_page() -> AppTest:
-    page = run(AppTest.from_file(PAGE))
+def overview() -> None:
+    from ui.pages.overview import page
+
+    page()
+
+
+def ticket() -> None:
+    from ui.pages.ticket import page
+
+    page()
+
+
+def live_page(content: Callable[[], None] = overview) -> AppTest:
+    page = run(AppTest.from_function(content))
     until(lambda: desk().feed.view().status.phase == "live")
     return run(page)
 
@@ -81,7 +91,7 @@ def test_when_the_gateway_is_away_the_page_says_since_when_and_keeps_the_figures
 
 
 def test_a_ticket_that_gets_no_answer_says_that_it_can_be_sent_again(stream: ScriptedStream) -> None:
-    page = live_page()
+    page = live_page(ticket)
     stream.__exit__()
     for name, value in {"symbol": "BTC-USDT", "quantity": "1", "price": "5"}.items():
         page.text_input(key=f"ticket {name}").set_value(value)

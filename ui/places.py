@@ -1,0 +1,49 @@
+"""The pages and where they are: links carry their addresses, and every page is reached by its own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any, NamedTuple
+
+import streamlit as st
+from streamlit.navigation.page import Page
+
+from ui.filters import carried
+
+
+class Place(NamedTuple):
+    """Its title, and its name, which is its address too; its content is the function `page` of its module."""
+
+    name: str
+    title: str
+
+    def page(self) -> Page:
+        """The page as Streamlit has it."""
+        # The modules import this one for their links.
+        content: Callable[[], None] = import_module(f"ui.pages.{self.name}").page
+        default = self == PLACES["overview"]
+        # No icon: Streamlit fetches the one of a tab from another host.
+        return st.Page(content, title=self.title, url_path=self.name, default=default)
+
+
+PLACES = {
+    place.name: place
+    for place in (
+        Place("overview", "Overview"),
+        Place("symbol", "Symbol"),
+        Place("ticket", "Record a trade"),
+        Place("alerts", "Alerts"),
+        Place("pipeline", "Pipeline"),
+    )
+}
+
+
+def navigation() -> Page:
+    """The bar on top of every page; the page that is asked for."""
+    return st.navigation([place.page() for place in PLACES.values()], position="top")
+
+
+def go(name: str, **parameters: Any) -> None:
+    """Go to a page; the filters go along. Does not return."""
+    st.switch_page(PLACES[name].page(), query_params=carried() | parameters)
