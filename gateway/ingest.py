@@ -22,7 +22,7 @@ from gateway.ingestion.group import Receipt, RequestKey
 from gateway.latency import Latency
 from telemetry.decode import AnyMedia, Batch, Decoder
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
-from telemetry.times import ABSENT
+from telemetry.times import ABSENT, stamp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -30,6 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/trades"
+RECEIVED_AT, SENT_AT = b"telemetry-received-at", b"telemetry-sent-at"
 MAX_BODY = 16 << 20
 DISCARD = 256 << 20  # a client that is still sending a refused body can read the refusal only after it was taken in
 BODY_SECONDS = 30.0
@@ -58,7 +59,7 @@ class Ingest:
             self._guard.check(scope["headers"])
         except InvalidInput as error:
             self._gateway.refuse("forbidden")
-            await _refuse(scope, send, error)
+            await self._forbid(scope, send, error)
             return
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH:
             await self.post_trades(scope, receive, send)
@@ -69,22 +70,24 @@ class Ingest:
             await self._rest(scope, receive, send)
 
     async def post_trades(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Take the trades of one request; answers when they are on disk."""
+        """Take the trades of one request; answers when they are on disk, and says when it came and when that was."""
+        clocks = self._gateway.clocks
+        received_at = clocks.wall_ns()
         try:
-            receipt, applied = await self._take(scope, receive)
+            receipt, applied = await self._take(scope, receive, received_at)
         except TelemetryError as error:
             self._gateway.refuse(error.problem)
             status, headers, answer = problem(error)
-            await respond(send, status, headers, encode(answer))
+            await respond(send, status, headers + times(received_at, clocks.wall_ns()), encode(answer))
             return
         headers = [(b"content-type", b"application/json")]
         if receipt.replay_of is not None:
             headers.append((b"idempotent-replayed", b"true"))
-        await respond(send, 202, headers, accepted(receipt, applied=applied))
+        body = accepted(receipt, applied=applied)
+        await respond(send, 202, headers + times(received_at, clocks.wall_ns()), body)
 
-    async def _take(self, scope: Scope, receive: Receive) -> tuple[Receipt, bool]:
-        clocks = self._gateway.clocks
-        received_ns, received_at = clocks.monotonic_ns(), clocks.wall_ns()
+    async def _take(self, scope: Scope, receive: Receive, received_at: int) -> tuple[Receipt, bool]:
+        received_ns = self._gateway.clocks.monotonic_ns()
         headers = dict(scope["headers"])
         wait, seconds = waiting(scope["query_string"])
         self._gateway.admit()
@@ -102,6 +105,21 @@ class Ingest:
         if wait:
             return receipt, await self._gateway.applied(last, seconds)
         return receipt, self._gateway.state.applied >= last
+
+    async def _forbid(self, scope: Scope, send: Send, error: InvalidInput) -> None:
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008, "reason": error.detail[:120]})
+            return
+        status, headers, answer = problem(error)
+        if scope["method"] == "POST" and scope["path"] == PATH:
+            now = self._gateway.clocks.wall_ns()
+            headers += times(now, now)
+        await respond(send, status, headers, encode(answer))
+
+
+def times(received_at: int, sent_at: int) -> list[tuple[bytes, bytes]]:
+    """The headers that let a client compare its clock with ours, as NTP does (see telemetry.clock); UTC ns."""
+    return [(RECEIVED_AT, stamp(received_at)), (SENT_AT, stamp(sent_at))]
 
 
 def accepted(receipt: Receipt, *, applied: bool) -> bytes:
@@ -151,14 +169,6 @@ async def respond(send: Send, status: int, headers: list[tuple[bytes, bytes]], b
     headers = [*headers, (b"content-length", b"%d" % len(body))]
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
-
-
-async def _refuse(scope: Scope, send: Send, error: InvalidInput) -> None:
-    if scope["type"] == "websocket":
-        await send({"type": "websocket.close", "code": 1008, "reason": error.detail[:120]})
-    else:
-        status, headers, answer = problem(error)
-        await respond(send, status, headers, encode(answer))
 
 
 async def _read(receive: Receive) -> bytes:

@@ -67,6 +67,11 @@ _ARROW = {
         "description": "Arrow IPC stream, not compressed, one column for each field of a trade",
     }
 }
+_CLOCK = {"schema": {"type": "string", "format": "date-time"}}
+_CLOCKS = {
+    "Telemetry-Received-At": {"description": "When the request came, by the gateway's clock"} | _CLOCK,
+    "Telemetry-Sent-At": {"description": "When this answer went out, by the gateway's clock"} | _CLOCK,
+}
 _LINES = {"schema": {"type": "string", "description": "One trade as a JSON object a line"}}
 INGEST: dict[str, Any] = {
     "requestBody": {
@@ -94,6 +99,8 @@ INGEST: dict[str, Any] = {
         "503": problem("Cannot be taken now; Retry-After says when"),
     },
 }
+for _answer in INGEST["responses"].values():
+    _answer["headers"] = _CLOCKS
 
 
 def docs_page(document: Mapping[str, Any]) -> str:

@@ -32,6 +32,7 @@ from gateway.streaming.websocket import OUTLET, REASON, TRY_AGAIN_LATER
 from telemetry.decode import AnyMedia, Decoder
 from telemetry.decode_reference import MAX_TRADES
 from telemetry.errors import InvalidInput, TelemetryError
+from telemetry.times import stamp
 
 CREDIT = 64  # unanswered frames of a connection: 30,000 a second when the disk takes 2 ms, and few to send again
 MAX_BYTES = 1 << 20  # of a message; the server closes with 1009 above it
@@ -43,7 +44,7 @@ TEXTS: Mapping[str, AnyMedia] = {name: media for name, media in MEDIA.items() if
 WELCOME = encode({"type": "welcome", "credit": CREDIT, "max_bytes": MAX_BYTES, "max_trades": MAX_TRADES}).decode()
 logger = structlog.get_logger("gateway")
 
-_Outcome = tuple[int, Receipt | TelemetryError]  # number of the frame, what became of it so far
+_Outcome = tuple[int, int, Receipt | TelemetryError]  # number of the frame, when it came, what became of it so far
 
 
 class Socket(Protocol):
@@ -160,13 +161,14 @@ class _Connection:
             if message["type"] == "websocket.disconnect":
                 return
             self._frames += 1
-            self._unanswered.append((self._frames, await self._take(message)))
+            received_at = self._gateway.clocks.wall_ns()
+            self._unanswered.append((self._frames, received_at, await self._take(message, received_at)))
             self._arrived.set()
 
-    async def _take(self, message: Mapping[str, Any]) -> Receipt | TelemetryError:
+    async def _take(self, message: Mapping[str, Any], received_at: int) -> Receipt | TelemetryError:
         """Put the trades of one frame in the open group: all of them, or none and the reason."""
         gateway = self._gateway
-        received_ns, received_at = gateway.clocks.monotonic_ns(), gateway.clocks.wall_ns()
+        received_ns = gateway.clocks.monotonic_ns()
         try:
             gateway.admit()
             body, media = self._content(message)
@@ -196,7 +198,7 @@ class _Connection:
                 self._arrived.clear()
                 await self._arrived.wait()
                 continue
-            _, first = self._unanswered[0]
+            first = self._unanswered[0][-1]
             if isinstance(first, Receipt) and first.group is not None:
                 await first.group.done.wait()
             ready = list(takewhile(_ended, self._unanswered))
@@ -215,14 +217,14 @@ class _Connection:
         for answer in answers:
             await self._socket.send_text(answer.decode())
 
-    async def _answer(self, number: int, outcome: Receipt | TelemetryError) -> bytes:
+    async def _answer(self, number: int, received_at: int, outcome: Receipt | TelemetryError) -> bytes:
         try:
             if isinstance(outcome, TelemetryError):
                 raise outcome
             receipt = await self._gateway.intake.committed(outcome)
         except TelemetryError as error:
             self._gateway.refuse(error.problem)
-            return encode(_refusal(number, error))
+            return encode(_refusal(number, error) | self._times(received_at))
         acknowledgement = {
             "type": "ack",
             "frame": number,
@@ -232,12 +234,17 @@ class _Connection:
             "last_seq": receipt.last_seq,
             "durable": receipt.durable,
         }
-        return encode(acknowledgement)
+        return encode(acknowledgement | self._times(received_at))
+
+    def _times(self, received_at: int) -> dict[str, str]:
+        """When a frame came and is answered, as the headers of a POST's answer say it."""
+        sent_at = self._gateway.clocks.wall_ns()
+        return {"received_at": stamp(received_at).decode(), "sent_at": stamp(sent_at).decode()}
 
 
 def _ended(frame: _Outcome) -> bool:
     """Whether nothing is left to wait for."""
-    outcome = frame[1]
+    outcome = frame[-1]
     return not isinstance(outcome, Receipt) or outcome.group is None or outcome.group.done.is_set()
 
 

@@ -19,11 +19,12 @@ from typing import Any, NamedTuple
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from gateway.app import Gateway
-from gateway.ingest import accepted, encode, measure_client, problem
+from gateway.ingest import RECEIVED_AT, SENT_AT, accepted, encode, measure_client, problem, times
 from gateway.ingestion.group import Receipt
 from gateway.ingestion.heads import BLANK_LINE, MAX_HEAD, REQUEST, Heads
 from telemetry.decode import Batch, Decoder
 from telemetry.errors import TelemetryError
+from telemetry.times import stamp
 
 
 class Arrived(NamedTuple):
@@ -58,7 +59,7 @@ class Lane:
             self._gateway.admit()
         except TelemetryError as error:
             for one in arrived:
-                self._refuse(one.connection, error)
+                self._refuse(one.connection, error, received_at)
             return
         if not self._together(arrived, received_ns, received_at):
             for one in arrived:
@@ -75,7 +76,7 @@ class Lane:
             return False
         if receipt is None:
             return False
-        self._wait(receipt, arrived)
+        self._wait(receipt, arrived, received_at)
         measure_client(self._gateway.latency, batch, received_at, received_ns)
         return True
 
@@ -84,29 +85,32 @@ class Lane:
             batch: Batch = self._decoder.decode(one.body, "json", received_at)
             receipt = self._gateway.intake.put(batch, received_ns=received_ns)
         except TelemetryError as error:
-            self._refuse(one.connection, error)
+            self._refuse(one.connection, error, received_at)
             return
         except Exception:
             one.connection.fail()
             raise
-        self._wait(receipt, [one])
+        self._wait(receipt, [one], received_at)
         measure_client(self._gateway.latency, batch, received_at, received_ns)
 
-    def _wait(self, receipt: Receipt, arrived: Sequence[Arrived]) -> None:
+    def _wait(self, receipt: Receipt, arrived: Sequence[Arrived], received_at: int) -> None:
         """Go on when the commit is there that the receipt depends on."""
         if receipt.group is None:
-            self._committed(receipt, arrived)
+            self._committed(receipt, arrived, received_at)
         else:
-            receipt.group.after.append(partial(self._committed, receipt, arrived))
+            receipt.group.after.append(partial(self._committed, receipt, arrived, received_at))
 
-    def _committed(self, receipt: Receipt, arrived: Sequence[Arrived]) -> None:
+    def _committed(self, receipt: Receipt, arrived: Sequence[Arrived], received_at: int) -> None:
         try:
             receipt = self._gateway.intake.result(receipt)
         except TelemetryError as error:
             for one in arrived:
-                self._refuse(one.connection, error)
+                self._refuse(one.connection, error, received_at)
             return
-        head = b"HTTP/1.1 202 Accepted\r\n%bcontent-type: application/json\r\n" % arrived[0].connection.default_head()
+        head = b"HTTP/1.1 202 Accepted\r\n%bcontent-type: application/json\r\n%b: %b\r\n%b: " % (
+            arrived[0].connection.default_head(),
+            *(RECEIVED_AT, stamp(received_at), SENT_AT),
+        )
         if receipt.first_seq is None or receipt.accepted != len(arrived):  # one body, of duplicates or several trades
             last = receipt.last_seq or self._gateway.backbone.status().durable_seq
             bodies = accepted(receipt, applied=False), accepted(receipt, applied=True)
@@ -118,11 +122,12 @@ class Lane:
             self._answer(one, head, seq, (start + b'"applied":false}', start + b'"applied":true}'))
 
     def _answer(self, one: Arrived, head: bytes, last: int, bodies: tuple[bytes, bytes]) -> None:
-        """One of the two bodies: trade `last` is not applied, or it is."""
+        """One of the two bodies: trade `last` is not applied, or it is. `head` ends where the sending time begins."""
+        wall_ns = self._gateway.clocks.wall_ns
 
         def tell(applied: bool) -> None:
             body = bodies[applied]
-            one.connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
+            one.connection.answer(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (head, stamp(wall_ns()), len(body), body))
 
         applied = self._gateway.state.applied >= last
         if one.seconds is None or applied:
@@ -130,10 +135,11 @@ class Lane:
         else:
             self._gateway.waiters.add(last, one.seconds, tell)
 
-    def _refuse(self, connection: LaneProtocol, error: TelemetryError) -> None:
+    def _refuse(self, connection: LaneProtocol, error: TelemetryError, received_at: int) -> None:
         self._gateway.refuse(error.problem)
         status, headers, answer = problem(error)
         body = encode(answer)
+        headers += times(received_at, self._gateway.clocks.wall_ns())
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         head = STATUS_LINE[status] + connection.default_head() + lines
         connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))

@@ -95,6 +95,8 @@ def test_one_trade_an_array_and_lines_are_acknowledged_as_a_post_is(gateway: Gat
             "first_seq": first,
             "last_seq": first,
             "durable": True,
+            "received_at": one["received_at"],
+            "sent_at": one["sent_at"],
         }
         many = mine.exchange([trade(symbol, trade_id=number % 2) for number in range(3)])
         assert (many["frame"], many["accepted"], many["duplicates"]) == (2, 2, 1)
@@ -180,7 +182,8 @@ def test_wrong_frames_are_answered_as_the_post_would_be_and_keep_nothing(gateway
         for number, ((text, status), answer) in enumerate(zip(texts, answers, strict=True), 1):
             document = gateway.post(text.encode(), status)
             document["problem"] = document.pop("type")
-            assert answer == {"type": "error", "frame": number} | document, text[:200]
+            times = {name: answer[name] for name in ("received_at", "sent_at")}
+            assert answer == {"type": "error", "frame": number} | document | times, text[:200]
         answer = mine.exchange([trade(symbol), trade(symbol, price="x")])
         (error,) = answer["errors"]
         assert (error["index"], error["field"], error["received"]) == (1, "price", "x")

@@ -38,6 +38,13 @@ class Connection:
                     return int(found[1]), json.loads(body)
             self._receive()
 
+    def head(self) -> bytes:
+        """The header lines of the next answer, which is taken."""
+        while (found := ANSWER.match(self._received)) is None:
+            self._receive()
+        self.answer()
+        return found[2]
+
     def status(self) -> int:
         """The status of the next answer, whatever its form."""
         while (found := ANSWER.match(self._received)) is None:

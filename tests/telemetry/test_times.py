@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from telemetry.times import ABSENT, LATEST, format_time, parse_integer_time, parse_time
+from telemetry.times import ABSENT, LATEST, format_time, parse_integer_time, parse_time, stamp
 
 TEXTS = [
     ("1970-01-01T00:00:00Z", 0),
@@ -112,3 +112,8 @@ def test_the_instant_is_the_one_that_datetime_reads(naive: datetime, minutes: in
     moment = naive.replace(tzinfo=timezone(timedelta(minutes=minutes)))
     expected = (moment - datetime(1970, 1, 1, tzinfo=UTC)) // timedelta(microseconds=1) * 1000
     assert parse_time(moment.isoformat()) == expected
+
+
+@given(st.integers(ABSENT + 1, LATEST))
+def test_a_stamp_is_the_same_text_in_bytes(nanoseconds: int) -> None:
+    assert stamp(nanoseconds) == format_time(nanoseconds).encode()
