@@ -24,7 +24,7 @@ from gateway.streaming import frames
 from gateway.streaming.frames import encode
 from telemetry.errors import InvalidInput
 
-STATE_TOPICS = ("stats", "candles", "latency", "freshness", "health")
+STATE_TOPICS = ("stats", "totals", "candles", "latency", "freshness", "health")
 EVENT_TOPICS = ("trades",)
 SUBSCRIPTIONS = 100  # of one connection
 MINIMUM_INTERVAL_MS = 20
@@ -42,6 +42,10 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     interval: str = "1m"
     interval_ms: int = 250
     from_seq: int | None = None
+    venues: tuple[str, ...] = ()
+    kinds: tuple[str, ...] = ()
+    start: str | None = None  # of `totals`: a period of one's own instead of a window
+    end: str | None = None
 
     def check(self) -> None:
         """Raise InvalidInput when a value is out of its range."""
@@ -58,7 +62,8 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     @property
     def channel(self) -> tuple[Any, ...]:
         """Subscriptions with the same channel are given the same updates at the same time."""
-        return self.topic, self.symbols, self.window, self.interval, self.interval_ms
+        period, chosen = (self.window, self.start, self.end), (self.symbols, self.venues, self.kinds)
+        return self.topic, chosen, period, self.interval, self.interval_ms
 
 
 class View(NamedTuple):
@@ -194,7 +199,7 @@ class Live:
     def ahead_of(self, now_ns: int) -> Iterator[None]:
         """`ahead` for all that will be due at that time."""
         for channel in list(self._channels.values()):
-            if channel.due_ns <= now_ns and channel.wanted.topic == "stats":
+            if channel.due_ns <= now_ns and channel.wanted.topic in ("stats", "totals"):
                 with suppress(InvalidInput):
                     yield from self.ahead(channel.wanted)
 

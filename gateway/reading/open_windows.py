@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from gateway.aggregator import Aggregator
 
 PENDING = 4096  # merged rows that wait to be taken into a window, at most: 2 ms of work
+OPEN = 24  # windows at a time: the named ones, and periods; the one that was read longest ago goes
 UNREAD = 64  # times that these are taken in without a reading; then the window is closed
 
 
@@ -88,7 +89,7 @@ class OpenWindows:
         self._open.pop(name, None)
 
     def _read(self, name: str) -> Running:
-        running = self._open[name]
+        running = self._open[name] = self._open.pop(name)
         running.take_in()
         running.clock += 1
         running.unread = 0
@@ -98,6 +99,8 @@ class OpenWindows:
         """One piece of work; whether there is more."""
         running = self._open.get(name)
         if running is None:
+            for oldest in list(self._open)[: max(0, len(self._open) + 1 - OPEN)]:
+                del self._open[oldest]
             running = self._open[name] = Running(self._state)
         running.step()
         if running.moving:

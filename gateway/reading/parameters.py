@@ -33,10 +33,15 @@ def only(given: Iterable[tuple[str, str]], names: str) -> None:
 
 def filter_of(symbols: list[str] | None, venues: list[str] | None, kinds: list[str] | None) -> Filter:
     """The filter that these parameters make."""
-    for kind in kinds or ():
-        if kind not in ("fill", "print"):
-            raise InvalidInput(f"kind: expected fill or print, received {kind[:40]!a}")
+    check_kinds("kind", kinds or ())
     return Filter(tuple(symbols or ()), tuple(venues or ()), tuple(kinds or ()))
+
+
+def check_kinds(name: str, kinds: Iterable[str]) -> None:
+    """Raise InvalidInput unless all are kinds of trades."""
+    for kind in kinds:
+        if kind not in ("fill", "print"):
+            raise InvalidInput(f"{name}: expected fill or print, received {kind[:40]!a}")
 
 
 def instant(name: str, text: str | None) -> int | None:

@@ -14,7 +14,7 @@ import numpy as np
 from gateway.aggregator import Aggregator
 from gateway.reading.running import EVER, SCALES, SUMS, Range, Running
 from gateway.reading.selection import Part, Place, Selection, between, everything, in_order
-from gateway.reading.windows import Window, instant_of, window_of
+from gateway.reading.windows import Window, instant_of, whole_atoms, window_of
 from gateway.state.merging import Ints
 from telemetry import rows as layout
 from telemetry.rows import REVISION
@@ -149,20 +149,26 @@ def select(state: Aggregator, wanted: Filter) -> Ints:
 
 @dataclass(frozen=True)
 class Asked:
-    """A window that is asked for: its name, the instant at which it ends (see windows.instant_of), the instruments."""
+    """A window that is asked for: its name, the instant at which it ends (see windows.instant_of), the instruments; or
+    a `period` (UTC ns, the end exclusive) instead of a window."""
 
     window: str
     now_ns: int
     wanted: Filter = Filter()
     at: str | None = None
+    period: tuple[int, int] | None = None
 
     @property
     def key(self) -> str:
         """The name under which the window is held open."""
+        if self.period is not None:
+            return f"from {self.period[0]} to {self.period[1]}"
         return self.window if self.at is None else f"{self.window} {self.at}"
 
     def span(self, state: Aggregator) -> Window | None:
         """The window, None for ever. Raises InvalidInput."""
+        if self.period is not None:
+            return whole_atoms(*self.period, state.atoms)
         return window_of(self.window, instant_of(self.at, state.watermark, self.now_ns), state.atoms)
 
 

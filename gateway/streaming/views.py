@@ -13,6 +13,7 @@ from gateway.aggregator import Aggregator
 from gateway.latency import Latency
 from gateway.live import View, Wanted
 from gateway.reading.figures import Filter, Span, bounds_of, candles, empty_row, totals
+from gateway.reading.parameters import check_kinds, instant
 from gateway.reading.selection import Selection
 from gateway.reading.whole import Asked, Mark, Whole, read, warm
 from gateway.reading.windows import SECOND_NS, event_clock, interval_of
@@ -21,6 +22,8 @@ from telemetry.statistics import present
 
 STATS_SYMBOLS = 10_000  # of one subscription when it begins: making so many rows takes half a second, in pieces
 CANDLE_SYMBOLS = 1_000
+DAY_NS = 86_400 * SECOND_NS
+LONGEST_NS = 32 * DAY_NS  # of a period of one's own: it is summed up in steps of two hours
 _NEWEST = Span(limit=2)  # the running candle and the one that has just ended
 
 
@@ -73,6 +76,8 @@ class Views:
         """The topic now; `mark` is that of the view before, None for everything. Raises InvalidInput."""
         if wanted.topic == "stats":
             return self._stats(wanted, mark if isinstance(mark, Selection | Mark) else None)
+        if wanted.topic == "totals":
+            return self._totals(wanted)
         if wanted.topic == "candles":
             return self._candles(wanted, mark if isinstance(mark, _Candles) else None)
         if wanted.topic == "latency":
@@ -82,14 +87,21 @@ class Views:
 
     def warm(self, wanted: Wanted) -> Iterator[None]:
         """Do in pieces what a view would do at once. Raises InvalidInput."""
-        if wanted.topic == "stats":
-            yield from warm(self._state, Asked(wanted.window, self._wall_ns(), _filter(wanted)))
+        if wanted.topic in ("stats", "totals"):
+            yield from warm(self._state, self._asked(wanted))
         elif wanted.topic == "candles":
             yield from warm(self._state, Asked("all", self._wall_ns(), _filter(wanted)))
 
+    def _asked(self, wanted: Wanted) -> Asked:
+        return Asked(wanted.window, self._wall_ns(), _filter(wanted), period=_period(wanted))
+
+    def _totals(self, wanted: Wanted) -> View:
+        found, span = read(self._state, self._asked(wanted))
+        return View(bounds_of(wanted.window, span) | {"totals": totals(list(found.sums()))})
+
     def _stats(self, wanted: Wanted, before: Seen | None) -> View:
         state = self._state
-        found, span = read(state, Asked(wanted.window, self._wall_ns(), _filter(wanted)))
+        found, span = read(state, self._asked(wanted))
         names = _changed(found, before)
         if names is None:
             _refuse_more(names := found.order("symbol", None)[0], STATS_SYMBOLS)
@@ -112,16 +124,17 @@ class Views:
             names = set(changed) | (before.running if since > before.since else set())
         if before is None:
             _refuse_more(names, CANDLE_SYMBOLS)
-        rows = {name: self._newest(name, wanted.interval) for name in names}
+        rows = {name: self._newest(name, wanted) for name in names}
         running = {name for name, of in rows.items() if not all(candle["closed"] for candle in of)}
         running |= before.running - names if before is not None else set()
         mark = _Candles(_seen(found), frozenset(running), since)
         return View(rows, {"interval": wanted.interval}, before is not None, (), mark)
 
-    def _newest(self, symbol: str, interval: str) -> list[dict[str, Any]]:
-        now_ns = self._wall_ns()
+    def _newest(self, symbol: str, wanted: Wanted) -> list[dict[str, Any]]:
+        chosen = Filter(venues=wanted.venues, kinds=wanted.kinds)
+        now_ns, interval = self._wall_ns(), wanted.interval
         try:
-            found = candles(self._state, symbol, interval=interval, span=_NEWEST, wanted=Filter(), now_ns=now_ns)
+            found = candles(self._state, symbol, interval=interval, span=_NEWEST, wanted=chosen, now_ns=now_ns)
         except InvalidInput:  # all trades of this symbol are held coarser by now
             return []
         of: list[dict[str, Any]] = found["candles"]
@@ -129,7 +142,19 @@ class Views:
 
 
 def _filter(wanted: Wanted) -> Filter:
-    return Filter() if "*" in wanted.symbols else Filter(symbols=wanted.symbols)
+    check_kinds("kinds", wanted.kinds)
+    return Filter(() if "*" in wanted.symbols else wanted.symbols, wanted.venues, wanted.kinds)
+
+
+def _period(wanted: Wanted) -> tuple[int, int] | None:
+    """The period that `totals` are asked for, UTC ns."""
+    start, end = instant("start", wanted.start), instant("end", wanted.end)
+    if start is None and end is None:
+        return None
+    if wanted.topic != "totals" or start is None or end is None or not 0 < end - start <= LONGEST_NS:
+        expected = f"expected both, of totals, end at most {LONGEST_NS // DAY_NS} days after start"
+        raise InvalidInput(f"start, end: {expected}, received {wanted.topic} {wanted.start!a} {wanted.end!a}")
+    return start, end
 
 
 def _refuse_more(names: Collection[str], limit: int) -> None:

@@ -10,9 +10,11 @@ import pytest
 
 from gateway.latency import Latency
 from gateway.live import Live, Slot, View, Wanted
+from gateway.reading.open_windows import OPEN
+from gateway.reading.running import EVER, Range
 from gateway.streaming.views import Views
 from telemetry.errors import InvalidInput
-from tests.gateway.test_aggregator import NOW, trade
+from tests.gateway.test_aggregator import NOW, offer, trade
 from tests.gateway.test_figures import SECOND, state_of
 
 MS = 1_000_000
@@ -200,6 +202,12 @@ def test_a_view_that_cannot_be_had_any_more_ends_nothing() -> None:
         {"window": "2m"},
         {"topic": "candles", "interval": "7m"},
         {"topic": "latency", "window": "1d"},
+        {"kinds": ("market",)},
+        {"topic": "totals", "start": "2026-11-22T00:00:00Z"},
+        {"topic": "totals", "start": "2026-11-22T00:00:00Z", "end": "2026-11-22T00:00:00Z"},
+        {"topic": "totals", "start": "2026-11-22T00:00:00Z", "end": "2027-11-22T00:00:00Z"},
+        {"topic": "totals", "start": "today", "end": "2026-11-22T00:00:00Z"},
+        {"topic": "stats", "start": "2026-11-22T00:00:00Z", "end": "2026-11-23T00:00:00Z"},
     ],
 )
 def test_a_wrong_subscription_is_refused_and_leaves_nothing(fields: dict[str, Any]) -> None:
@@ -278,3 +286,47 @@ def test_too_many_symbols_are_refused_when_a_subscription_begins() -> None:
         subscribe(live, topic="candles")
     assert len(frame(subscribe(live, topic="candles", symbols=("S5", "S6")))["data"]["symbols"]) == 2
     assert len(frame(subscribe(live, topic="stats"))["data"]["symbols"]) == 1001
+
+
+def test_totals_of_a_period_are_those_of_the_trades_in_it_and_follow_those_that_come() -> None:
+    begin = NOW // (3600 * SECOND) * 3600 * SECOND
+    before, first, last, after = begin - 1, begin, begin + 3600 * SECOND - 1, begin + 3600 * SECOND
+    state = state_of([trade(quantity=number, at=at) for number, at in enumerate((before, first, last, after), 1)])
+    wall = Time(after)
+    topics = Views(state, Latency(), freshness=dict, health=dict, wall_ns=wall, monotonic_ns=lambda: 0)
+    live = Live(topics, topics.warm)
+    slot = subscribe(live, topic="totals", start=str(begin), end=str(after))
+    data = frame(slot)["data"]
+    assert (data["totals"]["trades"], data["totals"]["quantity"]) == (2, "5")
+    assert data["window_start"] < data["window_end"]
+    late = [trade(quantity=10, at=first), trade(quantity=100, at=after)]
+    offer(state, [trade()] * 4 + late, 5, 6)
+    live.tick(6, 250 * MS)
+    assert frame(slot)["data"]["totals"]["quantity"] == "15"
+    live.tick(6, 500 * MS)
+    assert slot.take() is None, "nothing has changed"
+
+
+def test_venues_and_kinds_choose_what_every_topic_of_figures_is_about() -> None:
+    fill: dict[str, Any] = {"venue": "X", "kind": "fill"}
+    live = Live(views(trade(venue="X"), trade(quantity=2, **fill), trade(symbol="B", venue="Y", quantity=4)))
+    wanted: list[tuple[dict[str, Any], str]] = [
+        ({"venues": ("X",)}, "3"),
+        ({"kinds": ("fill",)}, "2"),
+        ({"venues": ("Z",)}, "0"),
+    ]
+    for chosen, quantity in wanted:
+        totals = frame(subscribe(live, topic="totals", **chosen))["data"]["totals"]
+        stats = frame(subscribe(live, topic="stats", **chosen))["data"]
+        assert totals["quantity"] == stats["totals"]["quantity"] == quantity
+    candles = frame(subscribe(live, topic="candles", interval="1m", symbols=("A",), kinds=("fill",)))["data"]
+    assert [candle["quantity"] for candle in candles["symbols"]["A"]] == ["2"]
+
+
+def test_windows_that_are_open_are_bounded_and_those_that_are_read_stay() -> None:
+    state = state_of([trade(at=NOW)])
+    for number in range(100):
+        state.windows.at_once("all", EVER)
+        state.windows.at_once(f"period {number}", Range(NOW // SECOND - number, NOW // SECOND + 1))
+    assert state.windows.current("all") is not None
+    assert sum(state.windows.current(f"period {number}") is not None for number in range(100)) == OPEN - 1
