@@ -101,7 +101,7 @@ async def run(settings: GatewaySettings) -> None:
 
 def new_decoder(compiled: bool, secret: bytes) -> Decoder:
     """The quickest that this machine has, if `compiled` ones are wanted. The first start compiles it, for many seconds;
-    later ones take about one. `secret` is that of the digests in the journal."""
+    later ones load that. `secret` is that of the digests in the journal."""
     began = time.monotonic()
     compiled = compiled and available()
     try:

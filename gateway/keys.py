@@ -29,7 +29,7 @@ _RUN_KEYS, _RUN_RECORDS = 8192, 4096  # records that are loaded together
 
 
 def compiled_slots() -> MakeSlots:
-    """Slots in compiled code. Takes seconds when nothing is cached. Raises ImportError without numba."""
+    """Slots in compiled code. Takes many seconds when nothing is cached. Raises ImportError without numba then."""
     make = partial(CompiledSlots, import_module("telemetry.compiled.table"))
     _use_once(make)
     return make

@@ -1,7 +1,7 @@
 """The compiled reading of a body: the quickest, and where it decides the same as the reference.
 
-It needs numba (the extra `server`), which only `CompiledReading()` imports; see telemetry.compiled.scanner for what it
-does. Whatever the scanner does not know with certainty raises Doubt: escapes, tags, more than 18 digits, a table of
+It needs what numba (the extra `server`) compiles, which only `CompiledReading()` loads or makes; see
+telemetry.compiled.scanner for what it does. Whatever the scanner does not know with certainty raises Doubt: escapes, tags, more than 18 digits, a table of
 symbols made to collide, and all that breaks a rule.
 """
 
@@ -26,7 +26,7 @@ from telemetry.multilinear import U64
 from telemetry.times import ABSENT
 from telemetry.trade import KINDS, Instrument, Trade
 
-_PADDING = bytes(64)  # tokens.PADDING, which cannot be imported without numba
+_PADDING = bytes(64)  # tokens.PADDING, which is not imported before it is needed
 _BOOL = np.dtype(bool)
 _KINDS = ("", *KINDS)
 _TEXTS = tuple(at.FIELDS[slot // 2] for slot in at.TEXT_COLUMNS)
@@ -58,7 +58,7 @@ class CompiledReading:
     """The compiled functions, ready to be called, also by several threads: they need no GIL."""
 
     def __init__(self, digests: Digests) -> None:
-        """Takes many seconds when nothing is cached, about one else. Raises ImportError without numba."""
+        """Takes many seconds when nothing is cached. Raises ImportError without numba then."""
         scanner: Any = import_module("telemetry.compiled.scanner")
         self._scan_rows, self._scan_columns = scanner.scan_rows, scanner.scan_columns
         self._collect = import_module("telemetry.compiled.columns").collect

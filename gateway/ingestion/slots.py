@@ -257,7 +257,7 @@ def _first_rows(digests: U64) -> I64 | None:
 
 
 class CompiledSlots(Slots):
-    """The same in compiled code; `kernels` is telemetry.compiled.table, which cannot be imported without numba."""
+    """The same in compiled code; `kernels` is telemetry.compiled.table, compiled when it is imported if need be."""
 
     def __init__(self, kernels: Any, count: int, places: int) -> None:
         super().__init__(count, places)

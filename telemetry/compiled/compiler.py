@@ -1,69 +1,87 @@
-"""The one door to numba: compiled functions with Python's types, cached in a directory named after their sources.
+"""Compiled functions with fixed signatures: those of the library, or what numba makes of them in this process.
 
-Only `decode_compiled.CompiledReading` and `gateway.keys.compiled_slots` import this, and all that needs it: numba takes
-a second and may be absent. Whatever is compiled has a fixed signature, so that no call can start the compiler later.
+Python calls entries; entries call parts. Where the library is there (see telemetry.compiled.library) an entry is the
+function in it, a part is never called, and numba is not imported: it takes a second and 100 MB. Numba compiles in this
+process where it makes the library (telemetry.compiled.build), where no library can be used, and with
+NUMBA_BOUNDSCHECK=1, for tests. No call can start the compiler later: all signatures are fixed.
 """
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from hashlib import blake2b
 from importlib import import_module
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
+
+from telemetry.compiled import library
+from telemetry.compiled.signatures import (
+    BYTES,
+    INDICES,
+    INTEGER,
+    INTEGERS,
+    MATRIX,
+    READ_ONLY,
+    TEXT,
+    UNSIGNED,
+    Scalar,
+    TupleOf,
+    Type,
+)
+
+__all__ = ["BYTES", "INDICES", "INTEGER", "INTEGERS", "MATRIX", "READ_ONLY", "TEXT", "UNSIGNED"]  # for entries
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-numba: Any = import_module("numba")  # has no types
-array_struct: Any = import_module("numba.np.arrayobj").make_array
-ir: Any = import_module("llvmlite.ir")
-IS_CHECKED = bool(numba.core.config.BOUNDSCHECK)
-# Those whose constants become part of the code.
-_OTHER_SOURCES = ("decimals.py", "digests.py", "multilinear.py", "rows.py", "times.py", "trade.py")
-_PRIVATE = 0o700  # numba's cache holds code that is run: nobody else may write there
 
-INTEGER = numba.int64
-TEXT = numba.types.Array(numba.uint8, 1, "C", readonly=True)  # accepts writable arrays too
-BYTES, UNSIGNED, INTEGERS = numba.uint8[::1], numba.uint64[::1], numba.int64[::1]
-INDICES = numba.uint32[::1]
+class Compiled(NamedTuple):
+    """An entry as numba has it."""
+
+    name: str  # with the module's
+    types: tuple[Type, ...]
+    dispatcher: Any
+
+
+IS_CHECKED = os.environ.get("NUMBA_BOUNDSCHECK", "0") not in ("", "0")
+LIBRARY = None if IS_CHECKED else library.load()
+IN_PROCESS = LIBRARY is None
+entries: list[Compiled] = []  # for telemetry.compiled.build
 
 
 def part(function: Function) -> Function:
     """A function that only entries call; it is compiled as a part of them."""
-    compiled: Function = numba.njit(function)
+    if not IN_PROCESS:
+        return function
+    compiled: Function = import_module("numba").njit(function)
     return compiled
 
 
-def entry(*types: object) -> Callable[[Function], Function]:
+def entry(*types: Type) -> Callable[[Function], Function]:
     """A function that Python calls with arguments of exactly these types, and that returns an integer. Needs no GIL."""
 
     def compile_entry(function: Function) -> Function:
-        compiled: Function = numba.njit(INTEGER(*types), nogil=True, cache=(_CACHE is not None))(function)
-        return compiled
+        name = f"{function.__module__}.{function.__name__}"
+        compiled: Any = _in_process(name, types, function) if LIBRARY is None else LIBRARY.entry(name, types)
+        return cast("Function", compiled)
 
     return compile_entry
 
 
-def cache_directory() -> Path | None:
-    """Where compiled code is kept between starts: NUMBA_CACHE_DIR, else the user's cache; None when not writable.
-
-    The sources' digest is part of the name. numba looks at size and time of the file of an entry only, not at the files
-    that it calls, and an installer may give every version the same time.
-    """
-    digest = blake2b(bytes([IS_CHECKED]), digest_size=8)
-    folder = Path(__file__).parent
-    for source in (*sorted(folder.glob("*.py")), *(folder.parent / name for name in _OTHER_SOURCES)):
-        digest.update(source.read_bytes())
-    try:
-        home = os.environ.get("NUMBA_CACHE_DIR") or os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        directory = Path(home).absolute() / "trading-telemetry" / digest.hexdigest()
-        directory.mkdir(mode=_PRIVATE, parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # RuntimeError: no home at all
-        return None
-    return directory if os.access(directory, os.W_OK) and directory.stat().st_uid == os.getuid() else None
+def _in_process(name: str, types: tuple[Type, ...], function: Callable[..., Any]) -> Any:
+    numba: Any = import_module("numba")
+    signature = numba.int64(*(_numba_type(numba, each) for each in types))
+    cache = library.cache_directory()
+    is_cached = cache is not None and not os.environ.get(library.BUILDING)
+    if is_cached:
+        numba.core.config.CACHE_DIR = str(cache)
+    dispatcher = numba.njit(signature, nogil=True, cache=is_cached)(function)
+    entries.append(Compiled(name, types, dispatcher))
+    return dispatcher
 
 
-_CACHE = cache_directory()
-if _CACHE is not None:
-    numba.core.config.CACHE_DIR = str(_CACHE)
+def _numba_type(numba: Any, one: Type) -> Any:
+    if isinstance(one, Scalar):
+        return getattr(numba, one.name)
+    item = getattr(numba, one.item.name)
+    if isinstance(one, TupleOf):
+        return numba.types.UniTuple(item, one.count)
+    return numba.types.Array(item, one.dimensions, "C", readonly=one.readonly)

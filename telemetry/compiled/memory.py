@@ -9,64 +9,15 @@ themselves, and every access is checked.
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 
-from telemetry.compiled.compiler import IS_CHECKED, array_struct, ir, numba, part
+from telemetry.compiled.compiler import IN_PROCESS, IS_CHECKED, part
 from telemetry.frame import Array
 
 WORD_BYTES = 8
-_WORD, _BYTE = ir.IntType(64), ir.IntType(8)
-_U64, _I64 = numba.uint64, numba.int64
-_INDICES = [np.uint64(index) for index in range(WORD_BYTES)]
-
-
-def _pointer(typing: Any, array: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return array_struct(signature.args[0])(context, builder, arguments[0]).data
-
-    return numba.types.CPointer(array.dtype)(array), generate
-
-
-def _behind(typing: Any, pointer: Any, count: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.gep(arguments[0], [arguments[1]])
-
-    return pointer(pointer, _I64), generate
-
-
-def _octets(typing: Any, pointer: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.bitcast(arguments[0], _BYTE.as_pointer())
-
-    return numba.types.CPointer(numba.uint8)(pointer), generate
-
-
-def _word_at(typing: Any, octets: Any, place: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.load(_word_pointer(builder, *arguments), align=1)
-
-    return _U64(octets, _I64), generate
-
-
-def _put_word(typing: Any, octets: Any, place: Any, word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        builder.store(arguments[2], _word_pointer(builder, *arguments[:2]), align=1)
-        return arguments[1]
-
-    return _I64(octets, _I64, _U64), generate
-
-
-def _trailing_zeros(typing: Any, word: Any) -> Any:
-    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
-        return builder.cttz(arguments[0], ir.IntType(1)(0))
-
-    return _I64(_U64), generate
-
-
-def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
-    return builder.bitcast(builder.gep(octets, [place]), _WORD.as_pointer())
 
 
 @part
@@ -99,14 +50,25 @@ def _checked_put_word(octets: Array, place: int, word: np.uint64) -> int:
     return place
 
 
-def _choose(raw: Any, checked: Any) -> Callable[..., Any]:
-    chosen: Callable[..., Any] = checked if IS_CHECKED else numba.extending.intrinsic(raw)
+@part
+def _checked_trailing_zeros(word: np.uint64) -> int:
+    count = 0
+    while (word >> np.uint64(count)) & np.uint64(1) == 0:
+        count += 1
+    return count
+
+
+def _choose(name: str, checked: Callable[..., Any]) -> Callable[..., Any]:
+    """That from telemetry.compiled.pointers, which needs numba; where nothing is compiled it is never called."""
+    if IS_CHECKED or not IN_PROCESS:
+        return checked
+    chosen: Callable[..., Any] = getattr(import_module("telemetry.compiled.pointers"), name)
     return chosen
 
 
-pointer = _choose(_pointer, _checked_pointer)
-behind = _choose(_behind, _checked_behind)  # the pointer, so many elements further on
-octets_of = _choose(_octets, _checked_octets)  # the same memory as bytes
-word_at = _choose(_word_at, _checked_word_at)  # eight bytes as a little endian u64
-put_word = _choose(_put_word, _checked_put_word)
-trailing_zeros = numba.extending.intrinsic(_trailing_zeros)
+pointer = _choose("pointer", _checked_pointer)
+behind = _choose("behind", _checked_behind)  # the pointer, so many elements further on
+octets_of = _choose("octets_of", _checked_octets)  # the same memory as bytes
+word_at = _choose("word_at", _checked_word_at)  # eight bytes as a little endian u64
+put_word = _choose("put_word", _checked_put_word)
+trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0

@@ -1,6 +1,6 @@
 """Rows of atoms merged into a table in place: what telemetry.rows does in some forty passes, in one.
 
-Needs numba, so that only gateway.state.merging imports it, and not by name.
+Importing it may compile it, so that only gateway.state.merging does, and not by name.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.compiled.compiler import INTEGER, INTEGERS, entry, part
+from telemetry.compiled.compiler import INTEGER, INTEGERS, MATRIX, entry, part
 from telemetry.rows import (
     INSTRUMENT,
     LANE_BITS,
@@ -33,7 +33,6 @@ from telemetry.rows import (
 )
 
 Ints = NDArray[np.int64]
-_MATRIX = INTEGER[:, ::1]
 
 
 @part
@@ -104,7 +103,7 @@ def _rescale(row: Ints, price_digits: int, quantity_digits: int) -> None:
     _scale(row, SQUARES, QUANTITY_MIN, WIDE_LANES, 2 * quantity_digits)
 
 
-@entry(_MATRIX, INTEGERS, INTEGERS, INTEGERS)
+@entry(MATRIX, INTEGERS, INTEGERS, INTEGERS)
 def adopt(rows: Ints, ids: Ints, price_digits: Ints, quantity_digits: Ints) -> int:
     """Give rows the ids and scales of the state, see gateway.state.merging; 0, and no change, if one does not fit."""
     for number in range(len(rows)):
@@ -123,7 +122,7 @@ def adopt(rows: Ints, ids: Ints, price_digits: Ints, quantity_digits: Ints) -> i
     return 1
 
 
-@entry(_MATRIX, INTEGERS, _MATRIX)
+@entry(MATRIX, INTEGERS, MATRIX)
 def absorb(target: Ints, at: Ints, rows: Ints) -> int:
     """Merge rows[i] into target[at[i]], one after the other; where that has no REVISION yet, it becomes rows[i]."""
     for number in range(len(rows)):
@@ -136,7 +135,7 @@ def absorb(target: Ints, at: Ints, rows: Ints) -> int:
     return len(rows)
 
 
-@entry(_MATRIX, _MATRIX)
+@entry(MATRIX, MATRIX)
 def absorb_totals(totals: Ints, rows: Ints) -> int:
     """As `absorb`, into the row of each one's instrument, which has no time."""
     for number in range(len(rows)):
@@ -151,7 +150,7 @@ def absorb_totals(totals: Ints, rows: Ints) -> int:
     return len(rows)
 
 
-@entry(INTEGERS, INTEGERS, _MATRIX, INTEGER, INTEGER, INTEGER, INTEGERS, INTEGERS)
+@entry(INTEGERS, INTEGERS, MATRIX, INTEGER, INTEGER, INTEGER, INTEGERS, INTEGERS)
 def find(
     known: Ints, places: Ints, rows: Ints, instrument_shift: int, level_shift: int, offset: int, keys: Ints, at: Ints
 ) -> int:

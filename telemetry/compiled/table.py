@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry.compiled.compiler import INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, numba, part
+from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, READ_ONLY, TEXT, UNSIGNED, entry, part
 from telemetry.compiled.memory import pointer
+from telemetry.compiled.signatures import Scalar, TupleOf
 from telemetry.frame import Array
 
 DUPLICATE, FRESH, CONFLICT = range(3)  # the verdict on a trade
@@ -18,8 +19,7 @@ DUPLICATE, FRESH, CONFLICT = range(3)  # the verdict on a trade
 HELD, DUPLICATES, AHEAD, NOTES = range(4)
 _WORDS, _PRINT, _SEQ = 4, 2, 3  # a trade's key: digest low and high, fingerprint, sequence number
 _AHEAD = 16
-_HASHING, _OCTETS = numba.types.UniTuple(numba.uint64, 3), numba.uint8[::1]
-_READ_ONLY = numba.types.Array(numba.uint64, 1, "C", readonly=True)  # accepts writable arrays too
+_HASHING = TupleOf(Scalar("uint64"), 3)
 _ONE = np.uint64(1)
 _SLOT_MASK = np.uint64(0xFFFFFFFF)
 
@@ -108,8 +108,8 @@ def put(slots: Array, hashing: Hashing, entries: Array, words: int, start: int, 
 
 
 @entry(
-    *(_READ_ONLY, _READ_ONLY, TEXT, INDICES, _HASHING, UNSIGNED),
-    *(INTEGER, INTEGER, INTEGER, INTEGER, _OCTETS, INTEGERS),
+    *(READ_ONLY, READ_ONLY, TEXT, INDICES, _HASHING, UNSIGNED),
+    *(INTEGER, INTEGER, INTEGER, INTEGER, BYTES, INTEGERS),
 )
 def claim(
     digests: Array,

@@ -186,19 +186,43 @@ print(Decoder(compiled=available()).decode(b'{"symbol":"A","quantity":1,"price":
     assert run(program) == "1"
 
 
-def test_numba_is_imported_only_when_it_is_asked_for() -> None:
-    assert run("import sys, telemetry.decode; print('numba' in sys.modules)") == "False"
+def test_compiled_code_is_read_without_numba() -> None:
+    program = """
+import sys
+from gateway.keys import compiled_slots
+from gateway.state.merging import CompiledMerging
+from telemetry.decode import Decoder
+CompiledMerging()
+compiled_slots()
+assert Decoder(compiled=True).decode(b'{"symbol":"A","quantity":1,"price":2}', "json", 1).count == 1
+print(sorted({"numba", "llvmlite"} & set(sys.modules)))
+"""
+    assert run(program) == "[]"
+
+
+def test_without_a_library_numba_compiles_in_the_process_with_the_same_results() -> None:
+    program = """
+import sys
+from telemetry.compiled import library
+library._MACHINES = ()
+from telemetry.compiled.compiler import IN_PROCESS
+from telemetry.decode_compiled import CompiledReading
+from telemetry.digests import Digests
+from tests.telemetry import readings as t
+assert IN_PROCESS
+assert t.agree(CompiledReading(Digests()), t.dumps(t.some(50)), "json")
+print("numba" in sys.modules)
+"""
+    assert run(program) == "True"
 
 
 def test_the_cache_is_private_named_after_the_sources_and_left_out_where_nothing_can_be_written(tmp_path: Path) -> None:
-    program = "from telemetry.compiled.compiler import cache_directory, numba\n"
-    program += "print(cache_directory(), numba.core.config.CACHE_DIR, sep='\\n')"
-    where, used = run(program, NUMBA_CACHE_DIR=str(tmp_path)).splitlines()
-    assert where == used
+    program = "from telemetry.compiled.library import cache_directory\nprint(cache_directory())"
+    where = run(program, NUMBA_CACHE_DIR=str(tmp_path))
     assert Path(where).parent == tmp_path / "trading-telemetry"
     assert Path(where).stat().st_mode & 0o777 == 0o700
-    again = run(program, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path)).splitlines()
-    assert again[0] == where
+    assert run(program, NUMBA_CACHE_DIR="", XDG_CACHE_HOME=str(tmp_path)) == where
+    assert run(program, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_BOUNDSCHECK="1") != where
     occupied = tmp_path / "file"
     occupied.touch()
-    assert run(program, NUMBA_CACHE_DIR=str(occupied)).splitlines()[0] == "None"
+    assert run(program, NUMBA_CACHE_DIR=str(occupied)) == "None"

@@ -6,7 +6,6 @@ import json
 import random
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from importlib import import_module
 from itertools import islice
 from pathlib import Path
 
@@ -243,11 +242,3 @@ def test_two_threads_decode_at_once(reading: CompiledReading) -> None:
 
     with ThreadPoolExecutor(2) as threads:
         assert all(threads.map(often, range(2)))
-
-
-def test_nothing_can_be_compiled_after_the_start(reading: CompiledReading) -> None:
-    scanner, columns = import_module("telemetry.compiled.scanner"), import_module("telemetry.compiled.columns")
-    for function in (scanner.scan_rows, scanner.scan_columns, columns.collect):
-        assert len(function.signatures) == 1
-        with pytest.raises(TypeError, match="No matching definition"):
-            function(*["text"] * len(function.signatures[0]))

@@ -1,0 +1,64 @@
+"""What telemetry.compiled.memory names, as LLVM's instructions. Needs numba: imported only where it compiles."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+numba: Any = import_module("numba")  # has no types
+array_struct: Any = import_module("numba.np.arrayobj").make_array
+ir: Any = import_module("llvmlite.ir")
+_WORD, _BYTE = ir.IntType(64), ir.IntType(8)
+_U64, _I64 = numba.uint64, numba.int64
+
+
+def _pointer(typing: Any, array: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return array_struct(signature.args[0])(context, builder, arguments[0]).data
+
+    return numba.types.CPointer(array.dtype)(array), generate
+
+
+def _behind(typing: Any, pointer: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.gep(arguments[0], [arguments[1]])
+
+    return pointer(pointer, _I64), generate
+
+
+def _octets(typing: Any, pointer: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.bitcast(arguments[0], _BYTE.as_pointer())
+
+    return numba.types.CPointer(numba.uint8)(pointer), generate
+
+
+def _word_at(typing: Any, octets: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.load(_word_pointer(builder, *arguments), align=1)
+
+    return _U64(octets, _I64), generate
+
+
+def _put_word(typing: Any, octets: Any, place: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        builder.store(arguments[2], _word_pointer(builder, *arguments[:2]), align=1)
+        return arguments[1]
+
+    return _I64(octets, _I64, _U64), generate
+
+
+def _trailing_zeros(typing: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.cttz(arguments[0], ir.IntType(1)(0))
+
+    return _I64(_U64), generate
+
+
+def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
+    return builder.bitcast(builder.gep(octets, [place]), _WORD.as_pointer())
+
+
+pointer, behind, octets_of = (numba.extending.intrinsic(one) for one in (_pointer, _behind, _octets))
+word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrinsic(_put_word)
+trailing_zeros = numba.extending.intrinsic(_trailing_zeros)
