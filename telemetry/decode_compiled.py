@@ -1,8 +1,8 @@
 """The compiled reading of a body: the quickest, and where it decides the same as the reference.
 
 It needs what numba (the extra `server`) compiles, which only `CompiledReading()` loads or makes; see
-telemetry.compiled.scanner for what it does. Whatever the scanner does not know with certainty raises Doubt: escapes, tags, more than 18 digits, a table of
-symbols made to collide, and all that breaks a rule.
+telemetry.compiled.scanner for what it does. Whatever the scanner does not know with certainty raises Doubt: escapes,
+tags, more than 18 digits, a table of symbols made to collide, and all that breaks a rule.
 """
 
 from __future__ import annotations
