@@ -72,7 +72,7 @@ _ROW: dict[str, Shape] = {
     **dict.fromkeys(("quantity_min", "quantity_max"), optional(DECIMAL)),
     **dict.fromkeys(("price_open", "price_high", "price_low", "price_last"), optional(DECIMAL)),
     **dict.fromkeys(("first_timestamp", "last_timestamp"), optional(TIME)),
-    **dict.fromkeys(("trades_per_second", "interarrival_mean"), optional(NUMBER)),
+    **dict.fromkeys(("trades_per_second", "quantity_per_second", "interarrival_mean"), optional(NUMBER)),
     "currency": optional(TEXT),
     "revision": COUNT,
 }

@@ -243,6 +243,7 @@ def _pace(figures: Figures) -> dict[str, Any]:
         "first_timestamp": instant(first),
         "last_timestamp": instant(last),
         "trades_per_second": float(count / seconds) if seconds else None,
+        "quantity_per_second": float(_all(figures, "quantity") / seconds) if seconds else None,
         "interarrival_mean": float(seconds / (count - 1)) if count > 1 else None,
     }
 

@@ -12,6 +12,7 @@ Definitions (n trades with price p, quantity q, multiplier m, timestamp t):
     imbalance      (buy - sell) / (buy + sell) quantity
     quantity_std   population standard deviation sqrt(n*sum(q^2) - sum(q)^2) / n, as numpy.std
     trades_per_second   n / length of the window; of all data: n / (last - first timestamp)
+    quantity_per_second   sum(q) over the same time
     interarrival_mean   (last - first timestamp) / (n - 1), in seconds
 """
 
@@ -236,10 +237,11 @@ def _prices(atom: Atom) -> dict[str, Any]:
 
 def _times_of(atom: Atom, window_seconds: float | None) -> dict[str, Any]:
     count, span_ns = sum(atom.trades), atom.last.timestamp - atom.open.timestamp
-    rate = _ratio(count * 10**9, span_ns) if window_seconds is None else count / window_seconds
+    ns, quantity = span_ns if window_seconds is None else round(window_seconds * 10**9), sum(atom.quantity)
     return {
         "first_timestamp": format_time(atom.open.timestamp),
         "last_timestamp": format_time(atom.last.timestamp),
-        "trades_per_second": rate,
+        "trades_per_second": _ratio(count * 10**9, ns),
+        "quantity_per_second": _ratio(quantity * 10**9, ns * 10**atom.quantity_scale),
         "interarrival_mean": _ratio(span_ns, (count - 1) * 10**9),
     }

@@ -151,7 +151,8 @@ def empty_row(window: str = "1m") -> dict[str, Any]:
     )
     row |= dict.fromkeys(undefined.split())
     rate = None if window == "all" else 0.0
-    return row | {"trades_per_second": rate, "interarrival_mean": None, "currency": None, "revision": 0}
+    row |= dict.fromkeys(("trades_per_second", "quantity_per_second"), rate)
+    return row | {"interarrival_mean": None, "currency": None, "revision": 0}
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,9 @@ def row(trades: Numbered, seconds: float | None) -> dict[str, Any]:
         "revision": max(seq for seq, _ in trades),
     }
     span = Fraction(last.timestamp - first.timestamp, 10**9)
-    found["trades_per_second"] = len(of) / seconds if seconds else (float(len(of) / span) if span else None)
+    length = Fraction(seconds) if seconds else span
+    for unit, amount in (("trades", Fraction(len(of))), ("quantity", Fraction(total(quantities)))):
+        found[f"{unit}_per_second"] = float(amount / length) if length else None
     return found
 
 

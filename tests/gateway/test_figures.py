@@ -23,7 +23,9 @@ from tests.gateway.oracle import Numbered
 from tests.gateway.test_aggregator import EPOCH, NOW, any_decimal, offer, trade, usual_decimal
 
 SECOND = 1_000_000_000
-FLOATS = ("vwap", "imbalance", "quantity_mean", "quantity_std", "trades_per_second", "interarrival_mean")
+FLOATS = tuple(
+    "vwap imbalance quantity_mean quantity_std trades_per_second quantity_per_second interarrival_mean".split()  # noqa: SIM905
+)
 
 
 def state_of(trades: list[Trade], atoms: int = 500_000) -> Aggregator:

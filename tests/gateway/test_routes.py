@@ -32,6 +32,8 @@ def test_a_row_has_exact_decimals_as_texts_times_with_nine_decimals_and_numbers(
             assert TIMES.fullmatch(value), name
         elif name in ("vwap", "imbalance", "quantity_mean", "quantity_std", "interarrival_mean"):
             assert isinstance(value, float), name
+        elif name.endswith("_per_second"):
+            assert value is None, name  # all at the same time
         elif any(word in name for word in TEXTS):
             assert DECIMAL.fullmatch(value), (name, value)
     assert (row["window"], row["window_start"], row["window_end"]) == ("all", None, None)
@@ -42,7 +44,8 @@ ROW_KEYS = {
     "trades", "buy_trades", "sell_trades", "unknown_trades", "quantity", "buy_quantity", "sell_quantity",
     "unknown_quantity", "notional", "buy_notional", "sell_notional", "unknown_notional", "vwap", "imbalance",
     "quantity_mean", "quantity_std", "quantity_min", "quantity_max", "price_open", "price_high", "price_low",
-    "price_last", "first_timestamp", "last_timestamp", "trades_per_second", "interarrival_mean", "currency", "revision",
+    "price_last", "first_timestamp", "last_timestamp", "trades_per_second", "quantity_per_second",
+    "interarrival_mean", "currency", "revision",
 }  # fmt: skip
 
 
