@@ -81,7 +81,7 @@ async def run(settings: GatewaySettings) -> None:
         gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots)
         stream = Stream(gateway)
         registry = new_registry(gateway, stream, settings.metric_symbols)
-        guard = Guard(settings.host, (settings.port, settings.ui_port))
+        guard = Guard(settings.host, (settings.port, settings.ui_port), settings.origins)
         async with AsyncTaskManager(grace=SETTLE_SECONDS) as tasks:
             await gateway.start(tasks)
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator
 from pydantic_settings import NoDecode
@@ -12,6 +13,15 @@ from telemetry.environ import Listening, Page, Storage, setting
 
 def _symbols(value: Any) -> Any:
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _origins(value: Any) -> Any:
+    names = _symbols(value)
+    for name in names:
+        parts = urlsplit(name)
+        if parts.scheme not in ("http", "https") or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != name:
+            raise ValueError("not an origin")
+    return names
 
 
 class GatewaySettings(Listening, Storage, Page):
@@ -26,6 +36,11 @@ class GatewaySettings(Listening, Storage, Page):
         (),
         "The symbols that are labels in the Prometheus metrics, comma separated; not given: the first 100 seen",
         "symbols separated by commas",
+    )
+    origins: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_origins)] = setting(
+        (),
+        "Other origins whose pages may read the live stream, comma separated; this machine's page always may",
+        "origins such as https://desk.example separated by commas",
     )
     compiled: bool = setting(
         True,

@@ -2,7 +2,7 @@
 
 A page on the web can make a browser talk to this machine's loopback address, under a name that it controls (DNS
 rebinding) or from its own origin (WebSockets are not covered by CORS). So names are exact: loopback only, and origins
-only of the gateway's own pages. Programs send no Origin.
+only of the gateway's own pages, and those that were named for the stream. Programs send no Origin.
 """
 
 from __future__ import annotations
@@ -16,14 +16,16 @@ _NAMES = ("127.0.0.1", "localhost", "[::1]")
 
 
 class Guard:
-    """`host` is the address listened on, `ports` those of the gateway and of the page."""
+    """`host` is the address listened on, `ports` those of the gateway and of the page. Pages of the other `origins` may
+    do one thing: open the live stream, which only tells."""
 
-    def __init__(self, host: str, ports: Iterable[int]) -> None:
+    def __init__(self, host: str, ports: Iterable[int], origins: Iterable[str] = ()) -> None:
         self._hosts = {name.encode() for name in (*_NAMES, f"[{host}]" if ":" in host else host)}
         self._origins = {b"http://%b:%d" % (name, port) for name in self._hosts for port in ports}
+        self._readers = self._origins | {origin.lower().encode() for origin in origins}
 
-    def check(self, headers: Headers) -> None:
-        """Raise InvalidInput (403) when Host or Origin is not one of ours."""
+    def check(self, headers: Headers, *, stream: bool = False) -> None:
+        """Raise InvalidInput (403) when Host or Origin is not one of ours; `stream`: the live stream is asked for."""
         host = origin = None
         for name, value in headers:
             if name == b"host":
@@ -34,7 +36,7 @@ class Guard:
                 origin = value if origin is None else b"several"
         if host is None or _without_port(host.lower()) not in self._hosts:
             raise InvalidInput(f"Host: expected a loopback name, received {_shown(host)}", problem="forbidden")
-        if origin is not None and origin.lower() not in self._origins:
+        if origin is not None and origin.lower() not in (self._readers if stream else self._origins):
             raise InvalidInput(
                 f"Origin: expected a page of this gateway, received {_shown(origin)}", problem="forbidden"
             )

@@ -30,6 +30,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 PATH = "/v1/trades"
+STREAM = "/v1/stream"
 RECEIVED_AT, SENT_AT = b"telemetry-received-at", b"telemetry-sent-at"
 MAX_BODY = 16 << 20
 DISCARD = 256 << 20  # a client that is still sending a refused body can read the refusal only after it was taken in
@@ -56,7 +57,7 @@ class Ingest:
             await self._rest(scope, receive, send)
             return
         try:
-            self._guard.check(scope["headers"])
+            self._guard.check(scope["headers"], stream=scope["type"] == "websocket" and scope["path"] == STREAM)
         except InvalidInput as error:
             self._gateway.refuse("forbidden")
             await self._forbid(scope, send, error)

@@ -26,12 +26,14 @@ _NAME_OF_STATUS = {status: name for name, (status, _) in PROBLEMS.items()} | {40
 
 
 class Answer(NamedTuple):
-    """What the gateway acknowledged; `replayed` when it had acknowledged the same request before."""
+    """What the gateway acknowledged; `replayed` when it had acknowledged the same request before, `applied` when the
+    figures contain it by now."""
 
     accepted: int
     duplicates: int
     replayed: bool
     last_seq: int | None = None  # None when all were duplicates
+    applied: bool = False
 
 
 class Gateway:
@@ -79,14 +81,17 @@ class Gateway:
         """The newest candles of a symbol."""
         return self.get(f"/v1/candles/{quote(symbol, safe='')}", {"interval": interval, "limit": limit})
 
-    def post_trades(self, body: bytes, key: str) -> Answer:
-        """Send an array of trades; safe to repeat with the same body and key."""
+    def post_trades(self, body: bytes, key: str, *, wait_seconds: float | None = None) -> Answer:
+        """Send an array of trades; safe to repeat with the same body and key. The answer comes when they are on disk,
+        or with `wait_seconds` when they are applied, at the latest so much later."""
         headers = {"content-type": "application/json", "idempotency-key": key}
-        response = self._send("POST", "/v1/trades", content=body, headers=headers)
+        wait = {} if wait_seconds is None else {"wait": "applied", "timeout": wait_seconds}
+        response = self._send("POST", "/v1/trades", content=body, headers=headers, params=wait)
         answer = _object(response)
         try:
             replayed = response.headers.get("idempotent-replayed") == "true"
-            return Answer(int(answer["accepted"]), int(answer["duplicates"]), replayed, answer.get("last_seq"))
+            counts = int(answer["accepted"]), int(answer["duplicates"])
+            return Answer(*counts, replayed, answer.get("last_seq"), answer.get("applied") is True)
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"{self.url} is not this product's gateway", problem="bad-request") from error
 

@@ -52,7 +52,8 @@ def _loopback(host: str) -> str:
     return host
 
 
-def _base_url(url: str) -> str:
+def base_url(url: str) -> str:
+    """The address of a server, without a slash at its end; raises ValueError."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ValueError("not a base URL")
@@ -139,7 +140,7 @@ class Storage(Settings):
 class Reaching(Settings):
     """How clients, the page among them, reach the gateway, and how they show times."""
 
-    url: Annotated[str, AfterValidator(_base_url)] = setting(
+    url: Annotated[str, AfterValidator(base_url)] = setting(
         "http://127.0.0.1:8000",
         "The gateway's address, for clients",
         "an http:// or https:// address without credentials",
@@ -182,7 +183,9 @@ NAMES = frozenset(
         "TELEMETRY_LEASE_SECONDS",
         "TELEMETRY_LOG_LEVEL",
         "TELEMETRY_METRIC_SYMBOLS",
+        "TELEMETRY_ORIGINS",
         "TELEMETRY_PORT",
+        "TELEMETRY_PUBLIC_URL",
         "TELEMETRY_RESULTS",
         "TELEMETRY_SEGMENT_BYTES",
         "TELEMETRY_SNAPSHOT_SECONDS",

@@ -41,9 +41,10 @@ logger = structlog.get_logger("ui")
 
 @dataclass(frozen=True)
 class Desk:
-    """What the page works with."""
+    """What the page works with; `stream_url` is the live stream as browsers reach it."""
 
     url: str
+    stream_url: str
     timezone: str
     feed: Feed
     book: Book
@@ -63,7 +64,7 @@ def desk() -> Desk:
         candles: list[Candle] = door.candles(symbol, interval, CANDLES)["candles"]
         return candles
 
-    return Desk(settings.url, settings.timezone, feed, Book(history), door)
+    return Desk(settings.url, settings.stream_url, settings.timezone, feed, Book(history), door)
 
 
 def server_options(settings: UiSettings) -> dict[str, Any]:

@@ -9,7 +9,9 @@ sending it again tells whether the first one arrived.
 from __future__ import annotations
 
 import secrets
-from dataclasses import dataclass, field
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple, Protocol
 
 import msgspec
@@ -18,7 +20,9 @@ from telemetry.client import Answer
 from telemetry.errors import InvalidInput, TryAgain
 
 SIDES = ("buy", "sell", "unknown")
-FIELDS = ("symbol", "side", "quantity", "price")
+OPTIONAL = ("account", "strategy", "venue", "currency")
+FIELDS = ("symbol", "side", "quantity", "price", *OPTIONAL)
+APPLIED_SECONDS = 1.0  # to wait for the figures; the trade is on disk before
 SENT_KEPT = 6  # shown below the ticket
 
 
@@ -29,6 +33,15 @@ class Trade(NamedTuple):
     side: str
     quantity: str
     price: str
+    account: str = ""
+    strategy: str = ""
+    venue: str = ""
+    currency: str = ""
+
+    def fields(self) -> dict[str, str]:
+        """As the gateway takes it: what is left empty is not given."""
+        given = self._asdict()
+        return {name: value for name, value in given.items() if value or name not in OPTIONAL}
 
     def __str__(self) -> str:
         return f"{self.side} {self.quantity} {self.symbol} at {self.price}"
@@ -36,11 +49,13 @@ class Trade(NamedTuple):
 
 @dataclass(frozen=True)
 class Recorded:
-    """The trade is on disk; `again` when it already was and this was a resend."""
+    """The trade is on disk; `again` when it already was and this was a resend. `applied_seconds`: from the click until
+    the figures contained it, None when they did not yet."""
 
     seq: int | None
     trade: Trade
     again: bool = False
+    applied_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -64,7 +79,7 @@ Outcome = Recorded | Refused | Unknown
 class Door(Protocol):
     """What is needed of the gateway's client."""
 
-    def post_trades(self, body: bytes, key: str) -> Answer: ...
+    def post_trades(self, body: bytes, key: str, *, wait_seconds: float | None = None) -> Answer: ...
 
 
 def new_id() -> str:
@@ -74,33 +89,41 @@ def new_id() -> str:
 
 @dataclass
 class Ticket:
-    """One viewer's ticket."""
+    """One viewer's ticket; `clock` is in seconds."""
 
     trade_id: str = field(default_factory=new_id)
     outcome: Outcome | None = None
     sent: list[Recorded] = field(default_factory=list)  # newest first
+    typed: Trade | None = None  # what was sent last
+    clock: Callable[[], float] = time.perf_counter
 
     def renew(self) -> None:
         """Open a new ticket."""
         self.trade_id, self.outcome = new_id(), None
+        if self.typed is not None:
+            self.typed = self.typed._replace(quantity="", price="")
 
     def send(self, trade: Trade, door: Door) -> None:
         """Send the trade; `outcome` says what became of it."""
+        self.typed = trade
         if isinstance(self.outcome, Recorded):
             if self.outcome.trade == trade:  # a double click: it is on disk already
-                self.outcome = Recorded(self.outcome.seq, trade, again=True)
+                self.outcome = replace(self.outcome, again=True)
                 return
             self.renew()
         # Our own trade, typed by a person: a fill, not a print of the market.
-        body = msgspec.json.encode(trade._asdict() | {"kind": "fill", "trade_id": self.trade_id})
+        body = msgspec.json.encode(trade.fields() | {"kind": "fill", "trade_id": self.trade_id})
+        began = self.clock()
         try:
-            answer = door.post_trades(body, self.trade_id)
+            answer = door.post_trades(body, self.trade_id, wait_seconds=APPLIED_SECONDS)
         except InvalidInput as error:
             self.outcome = _refused(error)
         except TryAgain as error:
             self.outcome = Unknown(error.detail)
         else:
-            self.outcome = Recorded(answer.last_seq, trade, again=answer.replayed or not answer.accepted)
+            again = answer.replayed or not answer.accepted
+            took = self.clock() - began if answer.applied else None
+            self.outcome = Recorded(answer.last_seq, trade, again, took)
             self.sent = [self.outcome, *self.sent][:SENT_KEPT]
 
 

@@ -90,14 +90,8 @@ def test_when_the_gateway_is_away_the_page_says_since_when_and_keeps_the_figures
     assert "64,250.10" in words
 
 
-def test_a_ticket_that_gets_no_answer_says_that_it_can_be_sent_again(stream: ScriptedStream) -> None:
-    page = live_page(ticket)
-    stream.__exit__()
-    for name, value in {"symbol": "BTC-USDT", "quantity": "1", "price": "5"}.items():
-        page.text_input(key=f"ticket {name}").set_value(value)
-    identity = page.session_state["ticket"].trade_id
-    page.button[0].click()
-    words = shown(run(page))
-    assert "No answer" in words
-    assert "counts once" in words
-    assert page.session_state["ticket"].trade_id == identity
+def test_the_ticket_completes_known_symbols_and_says_that_it_sends_no_order(stream: ScriptedStream) -> None:
+    stream.symbols = {"BTC-USDT": row(), HOSTILE: row()}
+    words = shown(live_page(ticket))
+    assert f'"symbols": ["{HOSTILE}", "BTC-USDT"]' in words
+    assert "It sends no order to a venue" in words

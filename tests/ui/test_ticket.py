@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
 from telemetry.client import Answer
 from telemetry.errors import InvalidInput, TelemetryError, TryAgain
 from ui.ticket import SENT_KEPT, Outcome, Recorded, Refused, Ticket, Trade, Unknown
@@ -20,7 +22,7 @@ class Door:
         self.answers = list(answers)
         self.received: list[tuple[dict[str, Any], str]] = []
 
-    def post_trades(self, body: bytes, key: str) -> Answer:
+    def post_trades(self, body: bytes, key: str, *, wait_seconds: float | None = None) -> Answer:
         self.received.append((json.loads(body), key))
         answer = self.answers.pop(0)
         if isinstance(answer, TelemetryError):
@@ -99,3 +101,26 @@ def test_only_the_latest_trades_are_listed() -> None:
     for number in range(1, 20):
         ticket.send(TRADE._replace(quantity=str(number)), door)
     assert [sent.seq for sent in ticket.sent] == list(range(19, 19 - SENT_KEPT, -1))
+
+
+def test_what_is_left_empty_is_not_sent_and_what_is_given_is() -> None:
+    door, ticket = Door(accepted(17)), Ticket()
+    ticket.send(TRADE._replace(account="A-1", currency="USDT"), door)
+    sent, _ = door.received[0]
+    assert (sent["account"], sent["currency"]) == ("A-1", "USDT")
+    assert sent.keys().isdisjoint({"strategy", "venue"})
+
+
+@pytest.mark.parametrize(("applied", "seconds"), [(True, 0.25), (False, None)])
+def test_it_says_how_long_the_trade_took_into_the_figures_when_it_is_there(applied: bool, seconds: float) -> None:
+    times = iter((10.0, 10.25))
+    door, ticket = Door(accepted(17)._replace(applied=applied)), Ticket(clock=lambda: next(times))
+    ticket.send(TRADE, door)
+    assert ticket.outcome == Recorded(17, TRADE, applied_seconds=seconds)
+
+
+def test_a_new_ticket_keeps_what_is_usually_the_same() -> None:
+    door, ticket = Door(accepted(17)), Ticket()
+    ticket.send(TRADE._replace(account="A-1"), door)
+    ticket.renew()
+    assert ticket.typed == TRADE._replace(account="A-1", quantity="", price="")
