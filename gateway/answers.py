@@ -93,7 +93,7 @@ _CANDLE: dict[str, Shape] = {
     "revision": COUNT,
 }
 _SECONDS = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), optional(NUMBER))
-_STAGE = shape(count=COUNT, **_SECONDS, negative=COUNT)
+_STAGE = shape(count=COUNT, **_SECONDS, negative=COUNT, reason=optional(TEXT))
 _WORKER: dict[str, Shape] = {
     **dict.fromkeys(("id", "version"), TEXT),
     **dict.fromkeys(("pid", "generation", "outstanding", "leases_done", "trades_done", "deaths"), COUNT),

@@ -20,7 +20,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 from telemetry.errors import InvalidInput
-from telemetry.quantiles import Sketch, sum_of
+from telemetry.quantiles import NOTHING, Counts, Sketch, seconds, sum_of
 from telemetry.wire import PartialHead
 
 STAGES = ("client", "journal", "dispatch", "analysis", "merge", "end_to_end", "publish")
@@ -29,34 +29,45 @@ SLOT_NS = 10_000_000_000
 # Upper bounds of the Prometheus histogram in seconds: 100 us to 10 s, finest around the goals of 5 and 20 ms.
 BOUNDS = (0.0001, 0.00025, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
 _BOUNDS_NS = [round(bound * 1e9) for bound in BOUNDS]
-_SHARES = {"p50": 0.5, "p90": 0.9, "p99": 0.99, "p999": 0.999}
 _PENDING = 100_000  # commits awaiting their analysis; older ones are not measured when there are more
 
 
 class Stage:
-    """One stage's times: sketches by slot of ten seconds for the last hour, and everything since the start."""
+    """One stage's times: by slot of ten seconds for the last hour, and everything since the start."""
 
     def __init__(self) -> None:
-        self.all = Sketch()
-        self.slots: deque[tuple[int, Sketch]] = deque(maxlen=361)
         self.buckets = [0] * (len(BOUNDS) + 1)
+        self._running, self._slot = Sketch(), 0
+        self._closed: deque[tuple[int, Counts]] = deque(maxlen=360)
+        self._before = NOTHING  # of all slots that are closed
 
     def add(self, nanoseconds: int, times: int, now_ns: int) -> None:
         """Count a time `times` over."""
-        slot = now_ns // SLOT_NS
-        if not self.slots or self.slots[-1][0] != slot:
-            self.slots.append((slot, Sketch()))
-        self.slots[-1][1].add(nanoseconds, times)
-        self.all.add(nanoseconds, times)
+        if now_ns // SLOT_NS != self._slot:
+            self._close(now_ns // SLOT_NS)
+        self._running.add(nanoseconds, times)
         if nanoseconds >= 0:
             self.buckets[bisect_left(_BOUNDS_NS, nanoseconds)] += times
 
-    def window(self, slots: int | None, now_ns: int) -> Sketch:
+    def _close(self, following: int) -> None:
+        counts = self._running.counts()
+        if len(counts.codes):
+            self._closed.append((self._slot, counts))
+            self._before = sum_of((self._before, counts))
+        self._running, self._slot = Sketch(), following
+
+    @property
+    def total_ns(self) -> int:
+        """The sum of all times that are not negative."""
+        return self._before.total + self._running.total
+
+    def window(self, slots: int | None, now_ns: int) -> Counts:
         """The times of the running slot and so many before it, so never less than the window; None is all."""
         if slots is None:
-            return self.all
+            return sum_of((self._before, self._running.counts()))
         first = now_ns // SLOT_NS - slots
-        return sum_of(sketch for slot, sketch in self.slots if slot >= first)
+        parts = [counts for slot, counts in self._closed if slot >= first]
+        return sum_of([*parts, self._running.counts()] if self._slot >= first else parts)
 
 
 class _Commit(NamedTuple):
@@ -97,14 +108,7 @@ class Latency:
                     self.stages["end_to_end"].add(now_ns - arrived_ns, trades, now_ns)
 
     def rows(self, window: str, now_ns: int) -> dict[str, Any]:
-        """Per stage: count, mean, quantiles and maximum in seconds, and the number of negative samples."""
+        """Per stage its figures in seconds, see telemetry.quantiles.seconds."""
         if window not in WINDOWS:
             raise InvalidInput(f"window: expected one of {' '.join(WINDOWS)}, received {window[:40]!r}")
-        return {name: _row(stage.window(WINDOWS[window], now_ns)) for name, stage in self.stages.items()}
-
-
-def _row(sketch: Sketch) -> dict[str, Any]:
-    row: dict[str, Any] = {"count": sketch.count, "mean": sketch.total / sketch.count / 1e9 if sketch.count else None}
-    quantiles = sketch.quantiles(_SHARES.values())
-    row |= {name: None if value is None else value / 1e9 for name, value in zip(_SHARES, quantiles, strict=True)}
-    return row | {"max": None if sketch.maximum is None else sketch.maximum / 1e9, "negative": sketch.negative}
+        return {name: seconds(stage.window(WINDOWS[window], now_ns)) for name, stage in self.stages.items()}

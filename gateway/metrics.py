@@ -141,7 +141,7 @@ class GatewayCollector(Collector):
             for bound, count in zip((*map(str, BOUNDS), "+Inf"), stage.buckets, strict=True):
                 total += count
                 buckets.append((bound, float(total)))
-            family.add_metric((name,), buckets, stage.all.total / 1e9)
+            family.add_metric((name,), buckets, stage.total_ns / 1e9)
         return family
 
     def _trades(self) -> Iterator[Metric]:

@@ -194,7 +194,7 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
     if len(parts) < 2:
         return parts[0] if parts else empty()
     instruments, codes = _common_table(parts)
-    names = {name for part in parts for name in part.optional}
+    names, counts = {name for part in parts for name in part.optional}, [len(part) for part in parts]
     return Columns(
         instruments,
         codes,
@@ -205,7 +205,7 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
         np.concatenate([part.quantity_scale for part in parts]),
         np.concatenate([part.timestamp for part in parts]),
         np.concatenate([part.received_at for part in parts]),
-        {name: _concatenate_optional(name, parts) for name in OPTIONAL if name in names},
+        {name: joined(name, [part.optional.get(name) for part in parts], counts) for name in OPTIONAL if name in names},
     )
 
 
@@ -254,17 +254,17 @@ def _common_table(parts: Sequence[Columns]) -> tuple[tuple[Instrument, ...], Arr
     return tuple(table), np.concatenate(codes)
 
 
-def _concatenate_optional(name: str, parts: Sequence[Columns]) -> Array | Text:
-    columns = [part.optional.get(name) for part in parts]
+def joined(name: str, columns: Sequence[Array | Text | None], counts: Sequence[int]) -> Array | Text:
+    """One optional column of several parts with so many rows, None where a part does not have it."""
     if name not in INTEGERS and name != "fee_scale":
-        return _concatenate_texts([cast("Text | None", column) for column in columns], parts)
+        return _joined_texts([cast("Text | None", column) for column in columns], counts)
     dtype = _I64 if name in INTEGERS else _U8
-    filled = [np.full(len(p), ABSENCE[name], dtype) if c is None else c for p, c in zip(parts, columns, strict=True)]
+    pairs = zip(columns, counts, strict=True)
+    filled = [np.full(count, ABSENCE[name], dtype) if column is None else column for column, count in pairs]
     return np.concatenate(cast("list[Array]", filled))
 
 
-def _concatenate_texts(columns: Sequence[Text | None], parts: Sequence[Columns]) -> Text:
-    counts = [len(part) for part in parts]
+def _joined_texts(columns: Sequence[Text | None], counts: Sequence[int]) -> Text:
     absent = {count: Text(np.zeros(count + 1, _U32), _NOTHING) for count in counts} if None in columns else {}
     texts = [absent[count] if column is None else column for column, count in zip(columns, counts, strict=True)]
     offsets = np.concatenate([_ZERO, *[text.offsets[1:] for text in texts]])

@@ -1,4 +1,5 @@
-"""Frames read for analysis: the columns that every trade has, of many frames as one, the optional ones not looked at.
+"""Frames read for analysis: the columns that every trade has, of many frames as one. The optional ones are not looked
+at, but for those that tell when orders left, where a frame has such times.
 
 A lease of small commits has many small frames. What costs there is not the bytes but each array that is made; so the
 bytes of a column are joined first, and become one array.
@@ -10,31 +11,35 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from telemetry.columns import Columns
+from telemetry.columns import Columns, joined
 from telemetry.decimals import MAX_SCALE
 from telemetry.errors import InvalidInput
-from telemetry.frame import HEAD, I64, ROW_BYTES, U8, U32, VERSION, Array, unpack_table
+from telemetry.frame import HEAD, I64, OPTIONAL, ROW_BYTES, U8, U32, VERSION, Array, Text, unpack_optional, unpack_table
 from telemetry.trade import SIDES, Instrument
 
 _WIDTHS = (8, 8, 8, 8, 4, 1, 1, 1)  # price, quantity, timestamp, received_at, instrument, side, and the two scales
+_ORDERS = ("order_sent_at", "strategy", "liquidity")
+_ORDER_BIT = 1 << OPTIONAL.index("order_sent_at")
 _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
 def decode_fixed(frames: Sequence[memoryview]) -> Columns:
-    """All trades of `frames`, in order, without their optional columns; nothing points into the frames.
+    """All trades of `frames`, in order, of their optional columns at most _ORDERS; the others do not point into the
+    frames.
 
     Raises InvalidInput on fixed columns that `frame.pack` did not write.
     """
     pieces: list[list[memoryview]] = [[] for _ in _WIDTHS]
-    tables, counts = [], []
+    tables, counts, masks = [], [], 0
     for view in frames:
-        count, entries, end = _head(view)
+        count, entries, mask, end = _head(view)
         at = HEAD.size
         for piece, width in zip(pieces, _WIDTHS, strict=True):
             piece.append(view[at : at + width * count])
             at += width * count
         tables.append(unpack_table(view[end - entries : end]))
         counts.append(count)
+        masks |= mask
     price, quantity, timestamp, received_at = (np.frombuffer(b"".join(piece), I64) for piece in pieces[:4])
     instrument = np.frombuffer(b"".join(pieces[4]), U32)
     side, price_scale, quantity_scale = (np.frombuffer(b"".join(piece), U8) for piece in pieces[5:])
@@ -44,22 +49,29 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
     if (instrument >= sizes).any():
         raise InvalidInput("expected known instruments in the frame, received others")
     instruments, instrument = _joined(tables, counts, instrument)
+    optional = _optional(frames, counts) if masks & _ORDER_BIT else {}
     return Columns(
-        instruments, instrument, side, price, price_scale, quantity, quantity_scale, timestamp, received_at, {}
+        instruments, instrument, side, price, price_scale, quantity, quantity_scale, timestamp, received_at, optional
     )
 
 
-def _head(view: memoryview) -> tuple[int, int, int]:
-    """(rows, bytes of the instrument table, where that ends)."""
+def _optional(frames: Sequence[memoryview], counts: Sequence[int]) -> dict[str, Array | Text]:
+    found = [unpack_optional(view, _ORDERS) for view in frames]
+    names = [name for name in _ORDERS if any(name in columns for columns in found)]
+    return {name: joined(name, [columns.get(name) for columns in found], counts) for name in names}
+
+
+def _head(view: memoryview) -> tuple[int, int, int, int]:
+    """(rows, bytes of the instrument table, which optional columns there are, where the table ends)."""
     if len(view) < HEAD.size:
         raise InvalidInput(f"expected a frame of at least {HEAD.size} bytes, received {len(view)}")
-    version, count, entries, _, length = HEAD.unpack_from(view)
+    version, count, entries, mask, length = HEAD.unpack_from(view)
     end = HEAD.size + ROW_BYTES * count + -ROW_BYTES * count % 8 + entries
-    if version != VERSION or not end <= length <= len(view):
+    if version != VERSION or not end + -entries % 8 <= length <= len(view):
         raise InvalidInput(
             f"expected frame version {VERSION} of {length} bytes, received version {version} and {len(view)} bytes"
         )
-    return count, entries, end
+    return count, entries, mask, end
 
 
 def _joined(

@@ -27,7 +27,7 @@ carries no checksum: the record around it does.
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -189,6 +189,16 @@ def unpack(buffer: Buffer) -> Unpacked:
     )
 
 
+def unpack_optional(buffer: Buffer, names: Collection[str]) -> dict[str, Array | Text]:
+    """Only these optional columns of a frame, those that it has. Raises InvalidInput where they end too late."""
+    view = memoryview(buffer).cast("B").toreadonly()
+    _, count, table_bytes, mask, length = HEAD.unpack_from(view)
+    reader = _Reader(view[:length])
+    reader.skip(ROW_BYTES * count, table_bytes)
+    columns = {name: reader.optional(name, count) for bit, name in enumerate(OPTIONAL) if mask >> bit & 1}
+    return {name: columns[name] for name in names if name in columns}
+
+
 _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
@@ -222,6 +232,11 @@ class _Reader:
         values = self._bytes[self._at : end].view(dtype)
         self._at = end
         return values
+
+    def skip(self, *sections: int) -> None:
+        """Passes over sections of so many bytes, each with its padding."""
+        for section in sections:
+            self._at += section + -section % 8
 
     def align(self) -> None:
         """Skips the padding of a section."""

@@ -5,7 +5,8 @@ Layout of the body of a partial message (little endian):
     offset size
      0      4   length of the head in bytes
      4      4   number of rows
-     8      h   head, MessagePack: instruments with their scales, wide atoms, gross corrections, watermark
+     8      h   head, MessagePack: instruments with their scales, wide atoms, gross corrections, watermark, and the
+                section of each module that brings its own: telemetry.latencies
      8+h    p   zeros up to a multiple of 8
     ...         rows: int64[number of rows][rows.WIDTH], INSTRUMENT is an index into the head's instruments
 """
@@ -21,6 +22,7 @@ import msgspec
 import numpy as np
 
 from telemetry.errors import InvalidInput
+from telemetry.latencies import NONE, OrderTimes, decode_orders, encode_orders
 from telemetry.rows import WIDTH, Rows
 from telemetry.statistics import Atom, Extreme
 from telemetry.trade import Instrument
@@ -53,6 +55,7 @@ class Partial:
     wide: Mapping[tuple[int, int], Atom] = field(default_factory=dict)
     negative: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     watermark: Watermark | None = None
+    orders: OrderTimes = NONE
 
 
 EMPTY = Partial((), (), (), np.empty((0, WIDTH), np.int64))
@@ -65,6 +68,7 @@ class _Head(msgspec.Struct, array_like=True):
     wide: list[tuple[int, int, list[str]]]
     negative: dict[int, tuple[str, str, str]]
     watermark: tuple[int, int] | None
+    orders: bytes
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -81,6 +85,7 @@ def encode_partial(partial: Partial) -> bytes:
             [(instrument, second, atom_to_texts(atom)) for (instrument, second), atom in partial.wide.items()],
             {key: (str(value[0]), str(value[1]), str(value[2])) for key, value in partial.negative.items()},
             partial.watermark,
+            encode_orders(partial.orders),
         )
     )
     padding = bytes(-(_LENGTHS.size + len(head)) % 8)
@@ -117,6 +122,7 @@ def decode_partial(body: Buffer) -> Partial:
         wide,
         negative,
         Watermark(*head.watermark) if head.watermark else None,
+        decode_orders(head.orders),
     )
 
 

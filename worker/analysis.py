@@ -8,6 +8,7 @@ worker.columnwise.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -17,6 +18,7 @@ from telemetry.partial import EMPTY, Partial, Watermark
 from telemetry.statistics import Atom, atom_of
 from telemetry.trade import Instrument
 from worker.columnwise import FUTURE_NS, MAXIMUM, vectorised
+from worker.latencies import order_times
 
 CROSSOVER = 10  # measured: below this many trades numpy's fixed cost per call is more than the loop
 
@@ -29,9 +31,16 @@ def analyse(parts: Sequence[Columns], first_seq: int) -> Partial:
     if total > MAXIMUM:
         raise ValueError(f"expected at most {MAXIMUM} trades at once, received {total}")
     if total < CROSSOVER:
-        return loop(parts, first_seq)
+        return _with_orders(loop(parts, first_seq), parts)
     columns = parts[0] if len(parts) == 1 else concatenate(parts)
-    return vectorised(columns, first_seq) or loop([columns], first_seq)
+    return _with_orders(vectorised(columns, first_seq) or loop([columns], first_seq), [columns])
+
+
+def _with_orders(partial: Partial, parts: Sequence[Columns]) -> Partial:
+    """The partial with the times of orders, where a trade has one."""
+    if any("order_sent_at" in part.optional for part in parts):
+        return replace(partial, orders=order_times(concatenate(parts)))
+    return partial
 
 
 def loop(parts: Sequence[Columns], first_seq: int) -> Partial:

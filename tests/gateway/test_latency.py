@@ -50,14 +50,22 @@ def test_what_has_never_been_measured_is_null_and_not_zero() -> None:
     row = Latency().rows("1m", 0)["client"]
     assert row == {
         "count": 0, "mean": None, "p50": None, "p90": None, "p99": None, "p999": None, "max": None, "negative": 0,
+        "reason": None,
     }  # fmt: skip
 
 
 def test_negative_times_are_counted_apart_and_never_enter_the_histogram() -> None:
-    stage = Latency().stages["client"]
+    latency = Latency()
+    stage = latency.stages["client"]
     stage.add(-5 * MS, 3, 0)
-    stage.add(5 * MS, 1, 0)
-    assert (stage.all.count, stage.all.negative, sum(stage.buckets), stage.all.total) == (1, 3, 1, 5 * MS)
+    stage.add(5 * MS, 2999, 0)
+    row = latency.rows("all", 0)["client"]
+    assert (row["count"], row["negative"], row["reason"], row["p50"]) == (2999, 3, None, pytest.approx(0.005, rel=0.01))
+    assert (sum(stage.buckets), stage.total_ns) == (2999, 2999 * 5 * MS)
+    stage.add(-5 * MS, 1, SECOND)
+    row = latency.rows("1m", SECOND)["client"]
+    assert (row["count"], row["negative"], row["reason"], row["p50"], row["mean"]) == (2999, 4, "clock", None, None)
+    assert latency.rows("1m", 100 * SECOND)["client"]["reason"] is None
 
 
 def test_windows_forget_what_is_older_and_all_forgets_nothing() -> None:

@@ -8,6 +8,7 @@ import pytest
 from telemetry.columns import Columns, concatenate, decode_frame, encode_frame, from_trades
 from telemetry.errors import InvalidInput
 from telemetry.fixed import decode_fixed
+from telemetry.times import ABSENT
 from telemetry.trade import Trade
 
 NOW = 1_700_000_000_000_000_000
@@ -60,3 +61,45 @@ def test_nothing_points_into_the_frames() -> None:
     before = columns.price.copy()
     content[:] = bytes(len(content))
     assert np.array_equal(columns.price, before)
+
+
+def ordered(*sent: int, strategy: str = "mm-1") -> bytes:
+    return encode_frame(
+        from_trades(
+            [
+                Trade(
+                    *("X", "A", "fill", "USD", 1, 0, 1, 5, 0, 1, 0, NOW, NOW),
+                    order_sent_at=at,
+                    strategy=strategy,
+                    trade_id=f"t{row}",
+                    liquidity="maker" if row % 2 else "",
+                )
+                for row, at in enumerate(sent)
+            ]
+        )
+    )
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        [ordered(NOW - 5, NOW - 6, ABSENT)],
+        [frame("A", "B", "A"), ordered(NOW), ordered(ABSENT, strategy="ü"), ordered(NOW - 1, NOW, strategy="")],
+    ],
+)
+def test_the_times_of_orders_are_read_with_what_tells_whose_they_are(frames: list[bytes]) -> None:
+    found = decode_fixed([memoryview(part) for part in frames])
+    expected = concatenate([decode_frame(part) for part in frames])
+    assert same(found, expected)
+    assert found.optional.keys() == {"order_sent_at", "strategy", "liquidity"}
+    assert all(column.tolist() == expected.optional[name].tolist() for name, column in found.optional.items())
+
+
+def test_optional_columns_are_left_alone_where_no_order_has_a_time() -> None:
+    assert decode_fixed([memoryview(ordered(ABSENT)), memoryview(frame("B"))]).optional == {}
+
+
+def test_an_optional_column_that_ends_too_late_is_refused() -> None:
+    good = ordered(NOW - 5, NOW - 6)
+    with pytest.raises(InvalidInput):
+        decode_fixed([memoryview(good[:16] + (len(good) - 16).to_bytes(8, "little") + good[24:-16])])
