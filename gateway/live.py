@@ -261,8 +261,9 @@ class Live:
         view = self._view(wanted, ahead.mark)
         rows = {key: encode(row) for key, row in view.rows.items()}
         tick = _made(wanted.topic, ahead, view, rows, seq, now_ns)
-        if ahead is not before and wanted.topic in frames.WRAPPED:
-            tick.changed = {**ahead.changed, **tick.changed}
+        if ahead is not before:
+            changed = {**ahead.changed, **tick.changed}
+            tick.changed = changed if wanted.topic in frames.WRAPPED or not changed else tick.rows
         return tick
 
 

@@ -77,9 +77,10 @@ class Gateway:
         path = "/v1/stats" if symbol is None else f"/v1/stats/{quote(symbol, safe='')}"
         return self.get(path, {"window": window})
 
-    def candles(self, symbol: str, interval: str, limit: int) -> dict[str, Any]:
-        """The newest candles of a symbol."""
-        return self.get(f"/v1/candles/{quote(symbol, safe='')}", {"interval": interval, "limit": limit})
+    def candles(self, symbol: str, interval: str, limit: int, **parameters: Any) -> dict[str, Any]:
+        """The newest candles of a symbol; `parameters` are those of the route, such as `end`."""
+        given = {"interval": interval, "limit": limit} | parameters
+        return self.get(f"/v1/candles/{quote(symbol, safe='')}", given)
 
     def post_trades(self, body: bytes, key: str, *, wait_seconds: float | None = None) -> Answer:
         """Send an array of trades; safe to repeat with the same body and key. The answer comes when they are on disk,

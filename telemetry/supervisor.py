@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import select
 import signal
 import socket
 import sys
@@ -135,8 +136,13 @@ def watch_supervisor(loop: asyncio.AbstractEventLoop, descriptor: int | None, on
 def wait_supervisor_gone(descriptor: int) -> None:
     """Block until the supervisor is gone: for a service whose loop belongs to a framework, in a daemon thread."""
     os.set_inheritable(descriptor, False)
-    while os.read(descriptor, 64):
-        pass
+    gone = select.poll()  # the loop of another service may have made the pipe, which all share, non-blocking
+    gone.register(descriptor, select.POLLIN)
+    while True:
+        gone.poll()
+        with contextlib.suppress(BlockingIOError):
+            if not os.read(descriptor, 64):
+                return
 
 
 def check_ports(settings: Up, *, page: bool) -> None:

@@ -11,10 +11,22 @@ import streamlit as st
 
 from ui import places, strip
 
+# What Streamlit has no option for: less empty space, and a strip that stays in sight.
+_LAYOUT = """<style>
+.stMainBlockContainer { padding: 3.2rem 2rem 2rem; max-width: none; }
+.stMainBlockContainer > .stVerticalBlock { gap: 0.75rem; }
+.stAppHeader { height: 3rem; min-height: 3rem; }
+[data-testid="stLayoutWrapper"]:has(> .st-key-strip-holder) {
+  position: sticky; top: 3rem; z-index: 90;
+}
+@media (max-width: 640px) { .stMainBlockContainer { padding: 3.2rem 0.75rem 2rem; } }
+</style>"""
+
 
 def page() -> None:
     """Everything."""
     st.set_page_config(page_title=strip.TITLE, layout="wide", initial_sidebar_state="collapsed")
+    st.html(_LAYOUT)
     wanted = places.navigation()
     strip.strip(wanted.title)
     wanted.run()

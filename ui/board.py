@@ -17,7 +17,7 @@ Row = Mapping[str, Any]
 Made = TypeVar("Made")
 
 EVENTS_KEPT = 500  # of an event topic: the newest ones; the gateway has the others
-_ROWS = {"stats": "symbols", "candles": "symbols", "latency": "stages"}
+_ROWS = {"stats": "symbols", "candles": "symbols", "latency": "stages", "freshness": "streams"}
 EVENT_TOPICS = ("trades", "alerts")
 
 
@@ -30,7 +30,8 @@ class Ask(NamedTuple):
     interval: str = ""
     venues: tuple[str, ...] = ()
     kinds: tuple[str, ...] = ()
-    since: str = ""
+    start: str = ""
+    end: str = ""
     interval_ms: int = 500  # with a page that draws each second, a trade is shown within two
 
     def command(self, name: str) -> Row:
@@ -42,9 +43,9 @@ class Ask(NamedTuple):
 # What every page needs: the page is live when these have begun. What a page needs besides comes with `Feed.want`.
 HEALTH = Ask("health", interval_ms=250)
 ALL = Ask("stats", window="all")
-MINUTE = Ask("stats", window="1m")
 LATENCY = Ask("latency", window="1m")
-ALWAYS = (HEALTH, ALL, MINUTE, LATENCY)
+MINUTE = Ask("stats", window="1m", interval_ms=1000)
+ALWAYS = (HEALTH, ALL, LATENCY)
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class View:
 
     @property
     def recent(self) -> Part:
-        """Every symbol in the last minute."""
+        """Every symbol in the last minute, when somebody wants it."""
         return self.part(MINUTE)
 
     @property

@@ -13,10 +13,19 @@ from typing import Any, NamedTuple
 
 import streamlit as st
 
-from ui.figures import Cell, Column
+from ui.cards import Card
+from ui.market import COLUMNS, Cell, Order
 
 _HERE = Path(__file__).parent
-_TABLE = '<div class="frame"><table><thead><tr></tr></thead><tbody></tbody></table></div>'
+_TABLE = """<div class="box">
+<div class="tools">
+<input type="search" placeholder="Find a symbol" aria-label="Find a symbol" autocomplete="off" spellcheck="false">
+<span class="count" role="status"></span></div>
+<div class="frame" tabindex="0" role="region" aria-label="Symbols"><table>
+<thead><tr><th class="pin" scope="col" aria-label="Pinned"></th></tr></thead>
+<tbody aria-hidden="true" hidden><tr><td></td></tr></tbody><tbody></tbody>
+<tbody aria-hidden="true" hidden><tr><td></td></tr></tbody>
+</table></div></div>"""
 _NOTE_JS = """export default function ({ data, parentElement }) {
   const line = parentElement.querySelector("p");
   line.textContent = data.text;
@@ -39,6 +48,12 @@ def _table() -> Callable[..., Any]:
 
 
 @cache
+def _cards() -> Callable[..., Any]:
+    css, js = ((_HERE / f"cards.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    return st.components.v2.component("telemetry_cards", html='<div class="cards"></div>', css=css, js=js)
+
+
+@cache
 def _note() -> Callable[..., Any]:
     return st.components.v2.component("telemetry_note", html="<p></p>", css=_NOTE_CSS, js=_NOTE_JS)
 
@@ -48,25 +63,36 @@ def note(text: str, tone: str = "", *, key: str) -> None:
     _note()(key=key, data={"text": text, "tone": tone})
 
 
-class TableState(NamedTuple):
-    """The chosen symbol, as of which trade the figures are true, and whether they stand still."""
+class Shown(NamedTuple):
+    """What the table shows: the order that was chosen, the rows that are on the screen of so many, how many symbols
+    there are in all, as of which trade, and whether the figures stand still."""
 
-    selected: str
+    order: Order
+    first: int
+    symbols: Sequence[str]
+    lines: Sequence[Sequence[Cell]]
+    total: int
+    all: int
     as_of_seq: int
     stale: bool
 
 
-def symbol_table(
-    columns: Sequence[Column], lines: Sequence[Sequence[Cell]], state: TableState, *, key: str
-) -> str | None:
-    """The table; the symbol that was chosen since the last run, if any."""
+def symbol_table(shown: Shown, *, key: str) -> str | None:
+    """The table; the symbol that was chosen since the last run, if any. What the viewer does with it is in the session
+    state of `key`: see `table_view`."""
     data = {
-        "columns": [column._asdict() for column in columns],
-        "rows": [{"key": line[0].text, "cells": [list(cell) for cell in line]} for line in lines],
-        **state._asdict(),
+        "columns": [column._asdict() for column in COLUMNS],
+        "rows": [{"key": name, "cells": line} for name, line in zip(shown.symbols, shown.lines, strict=True)],
+        "view": {**shown.order._asdict(), "first": shown.first, "count": len(shown.symbols)},
+        **{name: getattr(shown, name) for name in ("first", "total", "all", "as_of_seq", "stale")},
     }
-    chosen = _table()(key=key, data=data, on_chosen_change=_nothing).chosen
-    return chosen if isinstance(chosen, str) else None
+    answer = _table()(key=key, data=data, on_chosen_change=_nothing, on_view_change=_nothing)
+    return answer.chosen if isinstance(answer.chosen, str) else None
+
+
+def cards_row(cards: Sequence[Card], *, stale: bool, key: str) -> None:
+    """The cards, beside one another."""
+    _cards()(key=key, data={"cards": [card._asdict() for card in cards], "stale": stale})
 
 
 def _nothing() -> None:

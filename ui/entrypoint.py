@@ -30,6 +30,8 @@ from telemetry.supervisor import wait_supervisor_gone
 from ui.candles import CANDLES, Book, Candle
 from ui.environment import UiSettings
 from ui.feed import Feed
+from ui.references import References
+from ui.sampler import Sampler
 
 PAGE = Path(__file__).with_name("app.py")
 PAGES = ("overview", "symbol", "ticket", "alerts", "pipeline")
@@ -49,6 +51,13 @@ class Desk:
     feed: Feed
     book: Book
     door: Gateway
+    sampler: Sampler
+    references: References
+
+    def close(self) -> None:
+        """End the threads."""
+        for part in (self.references, self.sampler, self.feed):
+            part.close()
 
 
 @st.cache_resource(show_spinner=False)
@@ -58,13 +67,15 @@ def desk() -> Desk:
     key = settings.api_key.get_secret_value() if settings.api_key else None
     door = Gateway(settings.url, key, request_seconds=REQUEST_SECONDS)
     feed = Feed(settings.url, key)
-    feed.start()
+    sampler, references = Sampler(feed, settings.timezone), References(feed, door)
+    for part in (feed, sampler, references):
+        part.start()
 
     def history(symbol: str, interval: str) -> list[Candle]:
         candles: list[Candle] = door.candles(symbol, interval, CANDLES)["candles"]
         return candles
 
-    return Desk(settings.url, settings.stream_url, settings.timezone, feed, Book(history), door)
+    return Desk(settings.url, settings.stream_url, settings.timezone, feed, Book(history), door, sampler, references)
 
 
 def server_options(settings: UiSettings) -> dict[str, Any]:
@@ -140,13 +151,15 @@ def main() -> int:
     )
     _watch_supervisor(settings.supervisor_fd, server)
     # What the first viewer would wait for otherwise.
-    threading.Thread(target=_import_page, name="imports", daemon=True).start()
+    threading.Thread(target=_warm_up, name="warm-up", daemon=True).start()
     logger.info("listening", url=settings.page_url, gateway=settings.url)
     server.run(sockets=[listening])
     return 0
 
 
-def _import_page() -> None:
+def _warm_up() -> None:
+    """The stream and the history begin with the process, not with the first viewer."""
+    desk()
     for name in ("ui.places", "ui.strip", *(f"ui.pages.{name}" for name in PAGES)):
         import_module(name)
 

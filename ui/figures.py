@@ -1,35 +1,20 @@
-"""Figures as people read them: cards and the rows of the table, from the exact values of the gateway.
+"""Figures as people read them, from the exact values of the gateway.
 
 Pure. Shortened numbers are for the eye only; wherever one is shortened the exact text goes along.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any, NamedTuple
 
-from ui.board import View
-
 NONE = "–"
 MONEY = 2  # decimals of an amount of money
 WINDOW_SECONDS = 60  # of ui.board.WINDOW
-LINES = 200  # of the table; the filter finds the others
 _SUFFIXES = ((12, "T"), (9, "B"), (6, "M"))
 _EXACT = Context(prec=60)
-
-
-class Card(NamedTuple):
-    """One figure on top of the page."""
-
-    label: str
-    value: str
-    description: str
-
-
-CARDS = ("Trades", "Volume", "Notional", "Trades per second", "p99 end to end", "Workers")
 
 
 class Cell(NamedTuple):
@@ -38,30 +23,6 @@ class Cell(NamedTuple):
     text: str
     number: float | None = None
     exact: str = ""
-
-
-class Column(NamedTuple):
-    """`tone`: colour by sign, or by change of the value (`tick`)."""
-
-    name: str
-    help: str
-    tone: str = ""
-
-
-COLUMNS = (
-    Column("Symbol", "Choose one to see its chart"),
-    Column("Last", "Price of the latest trade", "tick"),
-    Column("Trades", "Number of trades"),
-    Column("Trades/s", "Trades per second in the last minute"),
-    Column("Volume", "Sum of the quantities"),
-    Column("Notional", "Sum of price × quantity × multiplier"),
-    Column("Currency", "Of price and notional"),
-    Column("VWAP", "Average price, weighted by quantity"),
-    Column("High", "Highest price"),
-    Column("Low", "Lowest price"),
-    Column("Imbalance", "(bought − sold) / (bought + sold) quantity", "sign"),
-    Column("Last trade", "When it traded"),
-)
 
 
 def amount(text: str | None, decimals: int = 6, *, digits: int = 7) -> Cell:
@@ -85,9 +46,17 @@ def amount(text: str | None, decimals: int = 6, *, digits: int = 7) -> Cell:
     return Cell(words + suffix, float(value), "" if not suffix and rounded == value else text)
 
 
-def count(number: int) -> Cell:
-    """A number of trades."""
-    return Cell(f"{number:,}", number)
+def short(value: Decimal, *, places: int = 2) -> str:
+    """An amount at a glance: 1.24 M, 38,412, 734.04, 0.47082."""
+    size = abs(value)
+    if size >= 1_000_000:
+        exponent, letter = next((pair for pair in _SUFFIXES if size >= Decimal(1).scaleb(pair[0])), _SUFFIXES[-1])
+        return f"{value.scaleb(-exponent, _EXACT):,.{places}f} {letter}"
+    if size >= 10_000:
+        return f"{value:,.0f}"
+    if size >= 1 or not value:
+        return f"{value:,.2f}"
+    return f"{value:.3g}" if size < Decimal("0.00001") else f"{value:.5f}".rstrip("0")
 
 
 def price(value: str | float | None, decimals: int) -> Cell:
@@ -132,64 +101,8 @@ def clock(text: str | None, now: datetime) -> str:
     return f"{moment:%H:%M:%S}" if moment.date() == now.date() else f"{moment:%Y-%m-%d %H:%M:%S}"
 
 
-def cards(view: View) -> list[Card]:
-    """The figures on top; unknown ones, as long as the gateway has not said anything."""
-    if not view.status.connection:
-        return [Card(name, NONE, "not known yet") for name in CARDS]
-    totals, recent = view.all.also.get("totals") or {}, view.recent.also.get("totals") or {}
-    as_of = f"as of seq {view.all.seq:,}"
-    stage = view.latency.rows.get("end_to_end") or {}
-    health = view.health.rows
-    backlog = int(health.get("backlog") or 0)
-    return [
-        Card("Trades", f"{totals.get('trades', 0):,}", as_of),
-        Card("Volume", amount(totals.get("quantity", "0"), digits=6).text, "all symbols"),
-        _money(totals.get("notional") or {}, view.all.rows.values()),
-        Card("Trades per second", rate(int(recent.get("trades", 0))), "last minute"),
-        Card("p99 end to end", seconds(stage.get("p99")), f"p50 {seconds(stage.get('p50'))}, last minute"),
-        Card("Workers", str(health.get("workers", 0)), f"{backlog:,} waiting" if backlog else "nothing waits"),
-    ]
-
-
-def _money(notional: Mapping[str, str], rows: Iterable[Mapping[str, Any]]) -> Card:
-    """Amounts of different currencies are never added: the one with the most trades is large, the others below."""
-    trades: Counter[str] = Counter()
-    for row in rows:
-        trades[row.get("currency") or ""] += row["trades"]
-    order = sorted(notional, key=lambda currency: (-trades[currency], currency))
-    shown = [f"{amount(notional[currency], MONEY, digits=6).text} {currency}".strip() for currency in order]
-    rest = shown[1:2] + ([f"{len(shown) - 2} more"] if len(shown) > 2 else [])
-    return Card("Notional", shown[0] if shown else "0", " · ".join(rest) or "price × quantity")
-
-
 def matching(rows: Mapping[str, Mapping[str, Any]], wanted: str) -> list[str]:
     """The symbols that contain a text, the most traded first."""
     text = wanted.strip().casefold()
     found = [symbol for symbol in rows if text in symbol.casefold()]
     return sorted(found, key=lambda symbol: (-rows[symbol]["trades"], symbol))
-
-
-def lines(view: View, symbols: Sequence[str], now: datetime) -> list[list[Cell]]:
-    """The rows of the table; times in the zone of `now`."""
-    return [_line(symbol, view.all.rows[symbol], view.recent.rows.get(symbol) or {}, now) for symbol in symbols]
-
-
-def _line(symbol: str, row: Mapping[str, Any], recent: Mapping[str, Any], now: datetime) -> list[Cell]:
-    names = ("price_last", "price_high", "price_low", "price_open")
-    decimals = decimals_of(row[name] for name in names)
-    imbalance = row["imbalance"]
-    trades = int(recent.get("trades", 0))
-    return [
-        Cell(symbol),
-        price(row["price_last"], decimals),
-        count(row["trades"]),
-        Cell(rate(trades), trades),
-        amount(row["quantity"]),
-        amount(row["notional"], MONEY),
-        Cell(row["currency"] or NONE),
-        price(row["vwap"], decimals),
-        price(row["price_high"], decimals),
-        price(row["price_low"], decimals),
-        Cell(NONE if imbalance is None else f"{imbalance:+.0%}", imbalance),
-        Cell(clock(row["last_timestamp"], now), None, row["last_timestamp"] or ""),
-    ]

@@ -301,6 +301,8 @@ def test_totals_of_a_period_are_those_of_the_trades_in_it_and_follow_those_that_
     assert data["window_start"] < data["window_end"]
     late = [trade(quantity=10, at=first), trade(quantity=100, at=after)]
     offer(state, [trade()] * 4 + late, 5, 6)
+    for _ in live.ahead_of(250 * MS):  # what was made ahead is told too
+        pass
     live.tick(6, 250 * MS)
     assert frame(slot)["data"]["totals"]["quantity"] == "15"
     live.tick(6, 500 * MS)

@@ -14,6 +14,8 @@ from websockets.sync.server import ServerConnection, serve
 
 EMPTY: dict[str, dict[str, Any]] = {
     "stats": {"symbols": {}, "totals": {"trades": 0}},
+    "totals": {"totals": {"trades": 0, "quantity": "0", "notional": {}}},
+    "freshness": {"streams": {}, "counts": {}},
     "latency": {"stages": {}},
     "health": {"ready": True, "reasons": [], "workers": 1, "backlog": 0},
 }

@@ -77,8 +77,10 @@ def test_it_serves_under_its_own_name_logs_json_and_ends_with_0_when_asked() -> 
         assert [line for line in log.splitlines() if not line.startswith("{")] == []
 
 
-def test_it_ends_when_its_supervisor_is_gone() -> None:
+@pytest.mark.parametrize("blocking", [True, False])
+def test_it_ends_when_its_supervisor_is_gone(blocking: bool) -> None:
     reading, writing = os.pipe()
+    os.set_blocking(reading, blocking)  # the loop of another service that shares the pipe may have done that
     port = free_port()
     with page(port, supervisor_fd=reading) as process:
         os.close(reading)

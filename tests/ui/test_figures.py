@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from decimal import Decimal
 
 import pytest
 
-from tests.ui.rows import LIVE, row, view
-from ui import figures
-from ui.figures import MONEY, amount, cards, clock, decimals_of, lines, matching, price, rate, seconds
+from tests.ui.rows import row
+from ui.figures import MONEY, amount, clock, decimals_of, matching, price, rate, seconds, short
 
 NOW = datetime(2026, 11, 22, 19, 0, tzinfo=UTC)
 
@@ -68,27 +68,6 @@ def test_a_time_has_its_date_when_that_is_not_today() -> None:
     assert clock(None, NOW) == "–"
 
 
-def test_the_cards_say_as_of_which_trade_they_are_true() -> None:
-    totals = {"trades": 1234, "quantity": "5", "notional": {"USDT": "1927.503"}}
-    shown = cards(view({"BTC-USDT": row()}, totals=totals))
-    assert [card.label for card in shown] == list(figures.CARDS)
-    assert (shown[0].value, shown[0].description) == ("1,234", "as of seq 7")
-    assert shown[2].value == "1,927.50 USDT"
-    assert (shown[4].value, shown[5].value) == ("12.3 ms", "2")
-
-
-def test_money_of_two_currencies_is_never_added() -> None:
-    symbols = {"A": row(currency="EUR", trades=9), "B": row(currency="USD", trades=3), "C": row(currency="", trades=1)}
-    totals = {"trades": 13, "quantity": "5", "notional": {"": "1", "EUR": "20", "USD": "300"}}
-    card = cards(view(symbols, totals=totals))[2]
-    assert (card.value, card.description) == ("20.00 EUR", "300.00 USD · 1 more")
-
-
-def test_before_the_gateway_has_said_anything_no_figure_is_shown_as_zero() -> None:
-    never = LIVE._replace(phase="away", connection=0)
-    assert {card.value for card in cards(view({}, status=never))} == {"–"}
-
-
 def test_the_most_traded_symbols_come_first_and_the_filter_reads_any_case() -> None:
     rows = {"btc-usdt": row(trades=1), "BTC-EUR": row(trades=5), "AAPL": row(trades=5)}
     assert matching(rows, "") == ["AAPL", "BTC-EUR", "btc-usdt"]
@@ -96,14 +75,18 @@ def test_the_most_traded_symbols_come_first_and_the_filter_reads_any_case() -> N
     assert matching(rows, "nothing") == []
 
 
-def test_a_line_has_a_cell_for_every_column_also_when_figures_are_undefined() -> None:
-    empty = dict.fromkeys(("vwap", "imbalance", "price_open", "price_high", "price_low", "price_last"))
-    undefined = row(**empty, notional=None, currency=None, last_timestamp=None)
-    for line in lines(view({"A": row(), "B": undefined}), ["A", "B"], NOW):
-        assert len(line) == len(figures.COLUMNS)
-    assert [cell.text for cell in lines(view({"B": undefined}), ["B"], NOW)[0]][5:] == ["–"] * 7
-
-
-def test_a_symbol_that_is_markup_stays_text() -> None:
-    hostile = "<img src=x onerror=alert(1)>"
-    assert lines(view({hostile: row()}), [hostile], NOW)[0][0].text == hostile
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("0", "0.00"),
+        ("1240000", "1.24 M"),
+        ("-36015002.38929", "-36.02 M"),
+        ("2178926182639.49360361", "2.18 T"),
+        ("38411.7", "38,412"),
+        ("734.037599", "734.04"),
+        ("0.47082461", "0.47082"),
+        ("0.000000000000000001", "1e-18"),
+    ],
+)
+def test_amounts_read_at_a_glance(value: str, shown: str) -> None:
+    assert short(Decimal(value)) == shown

@@ -2,53 +2,111 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from zoneinfo import ZoneInfo
+import time
+from functools import partial
 
 import streamlit as st
-import streamlit_shadcn_ui as shadcn  # type: ignore[import-untyped]
 
-from ui import figures, filters, pace, places
+from ui import asks, filters, pace, places, trends
 from ui.board import View
-from ui.components import TableState, note, symbol_table
+from ui.cards import cards
+from ui.components import Shown, cards_row, note, symbol_table
 from ui.entrypoint import Desk, desk
+from ui.filters import Filters
+from ui.market import Market, Order, cells, ordered, visible
 from ui.states import banner, drawing, empty
+
+FIRST_ROWS = 45  # before the browser has said how many it has room for
+_TABLE = "symbols"
+_TITLES = ("Trades per second, last 15 minutes", "End to end, last 15 minutes")
 
 
 def page() -> None:
     """Everything below the strip."""
-    with st.container(horizontal=True, vertical_alignment="center"):
-        filters.choose(("venue", "kind"))
+    with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
+        with st.container(horizontal=True, width="content"):
+            filters.choose(("venue", "kind"))
         pace.choose()
-    pace.live(_live)
+    pace.live(_figures)
+    pace.live(_symbols)
 
 
-def _live() -> None:
-    parts = desk()
-    view = parts.feed.view()
+def _figures() -> None:
+    parts, now = desk(), time.time()
+    chosen = filters.filters()
+    view = parts.feed.want(*asks.symbols(chosen), asks.today(chosen, now, parts.timezone))
     with st.container(), drawing("state"):
         banner(parts, view)
-    with drawing("figures"):
-        for column, card in zip(st.columns(6, gap="small"), figures.cards(view), strict=True):
-            with column:
-                shadcn.metric_card(card.label, card.value, description=card.description, key=card.label)
-    if not view.all.rows:
+    with st.container(), drawing("figures"):
+        history = parts.sampler.history(chosen)
+        made = view.once(("cards", chosen), lambda: cards(view, history, chosen, now=now, zone=parts.timezone))
+        cards_row(made, stale=view.status.phase != "live", key="cards")
+    with st.container(), drawing("charts"):
+        _charts(parts, view, chosen, now)
+
+
+def _charts(parts: Desk, view: View, chosen: Filters, now: float) -> None:
+    history = parts.sampler.history(chosen)
+    for column, name, trend in zip(st.columns(2), _TITLES, (trends.throughput, trends.latency), strict=True):
+        with column:
+            note(name, "quiet", key=f"head {name}")
+            spec = view.once((name, chosen), partial(trend, history, now, parts.timezone))
+            st.echarts_chart(spec, height=170, key=name, alt=name)
+
+
+def _symbols() -> None:
+    parts, now = desk(), time.time()
+    chosen = filters.filters()
+    all_, day, minute = asks.symbols(chosen)
+    view = parts.feed.want(all_, day, minute, asks.STREAMS)
+    if not view.part(all_).rows:
         with drawing("guide"):
             empty(parts, view)
         return
     with st.container(), drawing("table"):
-        _table(parts, view)
+        rows = view.part(all_), view.part(day), view.part(minute), view.part(asks.STREAMS)
+        market = view.once(("market", chosen), lambda: Market(*rows, parts.references.prices, now))
+        _table(view, market, chosen)
 
 
-def _table(parts: Desk, view: View) -> None:
-    wanted = st.text_input("Find", key="find", placeholder="Find in the table", label_visibility="collapsed", width=280)
-    symbols = figures.matching(view.all.rows, wanted)
-    now = datetime.now(ZoneInfo(parts.timezone))
-    lines = figures.lines(view, symbols[: figures.LINES], now)
-    about = TableState("", view.all.seq, view.status.phase != "live")
-    chosen = symbol_table(figures.COLUMNS, lines, about, key="symbols")
-    if len(symbols) > len(lines) or not symbols:
-        shown = f"{len(lines):,} of {len(symbols):,} symbols, the most traded" if symbols else "No symbol contains that"
-        note(shown, "quiet", key="shown")
-    if chosen is not None:
-        places.go("symbol", symbol=chosen)
+def _table(view: View, market: Market, chosen: Filters) -> None:
+    asked = (st.session_state.get(_TABLE) or {}).get("view") or {}
+    order = _order(asked)
+    symbols = view.once(("order", chosen, order), lambda: ordered(market, order))
+    first, names = visible(symbols, int(asked.get("first") or 0), int(asked.get("count") or FIRST_ROWS))
+    lines = [view.once(("cells", chosen, name), partial(cells, market, name)) for name in names]
+    stale = view.status.phase != "live"
+    shown = Shown(order, first, names, lines, len(symbols), len(market.all.rows), market.all.seq, stale)
+    if picked := symbol_table(shown, key=_TABLE):
+        places.go("symbol", symbol=picked)
+
+
+def _order(asked: dict[str, object]) -> Order:
+    """What the table says that the viewer chose; in the beginning what the address says."""
+    if not asked:
+        address = st.query_params
+        return Order(
+            find=address.get("find", ""),
+            column=address.get("sort", Order().column),
+            down=address.get("order", "down") == "down",
+            pins=tuple(address.get_all("pin")),
+        )
+    found = Order(str(asked["find"]), str(asked["column"]), bool(asked["down"]), tuple(map(str, asked["pins"])))  # type: ignore[call-overload]
+    _address(found)
+    return found
+
+
+def _address(order: Order) -> None:
+    for name, value, usual in (
+        ("find", order.find, ""),
+        ("sort", order.column, Order().column),
+        ("order", "down" if order.down else "up", "down"),
+    ):
+        if value != usual:
+            st.query_params[name] = value
+        elif name in st.query_params:
+            del st.query_params[name]
+    if order.pins:
+        st.query_params["pin"] = list(order.pins)
+    elif "pin" in st.query_params:
+        del st.query_params["pin"]
