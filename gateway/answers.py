@@ -76,9 +76,9 @@ _ROW: dict[str, Shape] = {
     "currency": optional(TEXT),
     "revision": COUNT,
 }
-_FRESH: dict[str, Shape] = {"as_of_seq": COUNT, "durable_seq": COUNT}
+FRESH: dict[str, Shape] = {"as_of_seq": COUNT, "durable_seq": COUNT}
 _WINDOW: dict[str, Shape] = {"window": TEXT, "window_start": optional(TIME), "window_end": optional(TIME)}
-_NEXT = optional(TEXT)
+NEXT = optional(TEXT)
 _TOTALS = shape(**_COUNTS, **_QUANTITIES, notional=mapping(DECIMAL))
 _CANDLE: dict[str, Shape] = {
     "start": TIME,
@@ -94,47 +94,28 @@ _CANDLE: dict[str, Shape] = {
 }
 _SECONDS = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), optional(NUMBER))
 _STAGE = shape(count=COUNT, **_SECONDS, negative=COUNT, reason=optional(TEXT))
-_WORKER: dict[str, Shape] = {
-    **dict.fromkeys(("id", "version"), TEXT),
-    **dict.fromkeys(("pid", "generation", "outstanding", "leases_done", "trades_done", "deaths"), COUNT),
-    "version_ok": BOOLEAN,
-    "beat_age_seconds": NUMBER,
-}
-_PARAMETERS = "A parameter breaks a rule or is unknown"
+PARAMETERS = "A parameter breaks a rule or is unknown"
 _UNSEEN = "No trade had this symbol"
 
 STATS = answers(
     "Exact statistics by symbol",
-    shape(**_FRESH, **_WINDOW, totals=_TOTALS, symbols=mapping(shape(**_ROW)), order=listing(TEXT), next=_NEXT),
-    s422=_PARAMETERS,
+    shape(**FRESH, **_WINDOW, totals=_TOTALS, symbols=mapping(shape(**_ROW)), order=listing(TEXT), next=NEXT),
+    s422=PARAMETERS,
 )
 SYMBOL_STATS = answers(
-    "Exact statistics of one symbol", shape(**_FRESH, symbol=TEXT, **_WINDOW, **_ROW), s404=_UNSEEN, s422=_PARAMETERS
+    "Exact statistics of one symbol", shape(**FRESH, symbol=TEXT, **_WINDOW, **_ROW), s404=_UNSEEN, s422=PARAMETERS
 )
 CANDLES = answers(
     "Candles, ascending",
-    shape(**_FRESH, symbol=TEXT, interval=TEXT, candles=listing(shape(**_CANDLE)), next=_NEXT),
+    shape(**FRESH, symbol=TEXT, interval=TEXT, candles=listing(shape(**_CANDLE)), next=NEXT),
     s404=_UNSEEN,
-    s422=f"{_PARAMETERS}, or the interval is finer than what is still held",
+    s422=f"{PARAMETERS}, or the interval is finer than what is still held",
 )
-LATENCY = answers("By stage, in seconds", shape(**_FRESH, window=TEXT, stages=mapping(_STAGE)), s422=_PARAMETERS)
-WORKERS = answers(
-    "Every worker and what is on its way",
-    shape(
-        **_FRESH,
-        workers=listing(shape(**_WORKER)),
-        leased=COUNT,
-        waiting=COUNT,
-        backlog=COUNT,
-        redelivered=mapping(COUNT),
-        dropped=mapping(COUNT),
-    ),
-    s422=_PARAMETERS,
-)
+LATENCY = answers("By stage, in seconds", shape(**FRESH, window=TEXT, stages=mapping(_STAGE)), s422=PARAMETERS)
 FRESHNESS = answers(
     "What is applied and durable",
-    shape(**_FRESH, backlog=COUNT, caught_up=BOOLEAN, journal=optional(TEXT)),
-    s422=_PARAMETERS,
+    shape(**FRESH, backlog=COUNT, caught_up=BOOLEAN, journal=optional(TEXT)),
+    s422=PARAMETERS,
 )
 ALIVE = answers("The process is alive", shape(status=TEXT))
 READY = answers(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
-from dataclasses import asdict
 from importlib.metadata import version
 from typing import Annotated, Any, TypeVar
 
@@ -31,6 +30,7 @@ from gateway.reading import figures, windows
 from gateway.reading.figures import Page, Span
 from gateway.reading.parameters import ends_before, filter_of, instant, only, whole
 from gateway.reading.whole import Asked, warm
+from gateway.routes_trades import add_trades
 from gateway.stream import Stream
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
@@ -79,7 +79,7 @@ def new_app(gateway: Gateway, stream: Stream, feed: Feed, registry: Registry) ->
         description=DESCRIPTION,
     )
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
-    for add in (_add_stats, _add_symbol_stats, _add_candles, _add_status):
+    for add in (_add_stats, _add_symbol_stats, _add_candles, add_trades, _add_status):
         add(app, gateway)
     _add_doors(app, gateway, stream, feed, registry)
     _add_errors(app)
@@ -173,12 +173,6 @@ def _add_candles(app: FastAPI, gateway: Gateway) -> None:
 
 
 def _add_status(app: FastAPI, gateway: Gateway) -> None:
-    @app.get("/v1/workers", tags=["operations"], responses=answers.WORKERS)
-    async def workers(request: Request) -> Response:
-        """The pool of workers and what is on its way."""
-        only(request.query_params.multi_items(), "")
-        return answer(gateway.freshness() | _pool(gateway))
-
     @app.get("/v1/freshness", tags=["operations"], responses=answers.FRESHNESS)
     async def freshness(request: Request) -> Response:
         """As of which trade the figures are true, and what is on disk."""
@@ -278,15 +272,3 @@ def problem_response(error: TelemetryError) -> Response:
     for name, value in headers:
         response.headers[name.decode()] = value.decode()
     return response
-
-
-def _pool(gateway: Gateway) -> dict[str, Any]:
-    status = gateway.backbone.status()
-    return {
-        "workers": [asdict(worker) for worker in status.workers],
-        "leased": status.leased,
-        "waiting": status.waiting,
-        "backlog": status.durable_seq - gateway.state.applied,
-        "redelivered": dict(status.redelivered),
-        "dropped": dict(gateway.dropped),
-    }

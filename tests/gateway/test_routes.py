@@ -222,10 +222,10 @@ def test_head_is_get_without_a_body_and_other_methods_are_405(gateway: Gateway, 
         assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD")
 
 
-def test_trades_are_only_posted_and_unknown_paths_are_404(gateway: Gateway) -> None:
-    for method in ("GET", "HEAD", "PUT", "DELETE", "PATCH", "OPTIONS"):
+def test_trades_are_only_posted_and_read_and_unknown_paths_are_404(gateway: Gateway) -> None:
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS"):
         refused = gateway.request(method, "/v1/trades")
-        assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
+        assert (refused.status_code, refused.headers["allow"]) == (405, "GET, HEAD, POST")
     for path in (
         "/",
         "/v1",
@@ -263,7 +263,10 @@ def test_workers_and_freshness_say_how_things_stand(gateway: Gateway, symbol: st
     (worker,) = pool["workers"]
     assert worker["version_ok"] is True
     assert worker["pid"] == gateway.desk.workers[0].pid
-    assert (pool["leased"], pool["backlog"]) == (0, 0)
+    assert (pool["leased"], pool["backlog"], pool["intake"]) == (0, 0, 0)
+    assert pool["journal"]["bytes"] > 0
+    assert pool["journal"]["last_sync_seconds"] > 0
+    assert pool["journal"]["trouble"] is None
     fresh = gateway.get("/v1/freshness")
     assert fresh["as_of_seq"] == fresh["durable_seq"] == gateway.durable()
     assert (fresh["backlog"], fresh["caught_up"]) == (0, True)
@@ -413,7 +416,9 @@ VALUES = (
 
 @GENERATED
 @given(
-    st.sampled_from(("/v1/stats", "/v1/stats/A", "/v1/candles/A", "/v1/latency", "/v1/workers", "/v1/stats/{}", "/{}")),
+    st.sampled_from(
+        ("/v1/stats", "/v1/stats/A", "/v1/candles/A", "/v1/latency", "/v1/workers", "/v1/trades", "/v1/stats/{}", "/{}")
+    ),
     st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES) | st.text(max_size=10)), max_size=4),
     st.text(max_size=10),
 )
