@@ -20,6 +20,10 @@ from gateway.answers import (
     shape,
 )
 
+_GIVEN = (
+    *("venue", "trade_id", "ref_trade_id", "account", "strategy", "order_id"),
+    *("currency", "liquidity", "fee_currency", "source"),
+)
 _TRADE = shape(
     seq=COUNT,
     symbol=TEXT,
@@ -31,6 +35,14 @@ _TRADE = shape(
     timestamp=TIME,
     received_at=TIME,
 )
+_TRADE["properties"] |= {
+    **dict.fromkeys(_GIVEN, TEXT),  # these, and what follows, only where they were given
+    "fee": DECIMAL,
+    "source_seq": {"type": "integer"},
+    "sent_at": TIME,
+    "order_sent_at": TIME,
+    "tags": mapping(TEXT),
+}
 _WORKER: dict[str, Shape] = {
     **dict.fromkeys(("id", "version"), TEXT),
     **dict.fromkeys(("pid", "generation", "outstanding", "leases_done", "trades_done", "deaths"), COUNT),
