@@ -20,6 +20,7 @@ from gateway.reading.open_windows import OpenWindows
 from gateway.state.atoms import AtomTable
 from gateway.state.directory import Directory
 from gateway.state.merging import Ints
+from gateway.state.orders import Orders
 from gateway.state.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
@@ -66,6 +67,7 @@ class Aggregator:
         self.wide = WideAtoms(self.atoms)
         # |price| * quantity of the trades at negative prices, by side, at the instrument's scales.
         self.negative: dict[int, tuple[int, int, int]] = {}
+        self.orders = Orders()
         self._waiting: dict[int, Waiting] = {}
         self.windows = OpenWindows(self)
 
@@ -143,7 +145,13 @@ class Aggregator:
         newer = partial.watermark
         if newer is not None and (self.watermark is None or newer.timestamp > self.watermark.timestamp):
             self.watermark = newer
+        self._merge_orders(partial)
         return set(changed)
+
+    def _merge_orders(self, partial: Partial) -> None:
+        self.orders.merge(partial.orders)
+        if self.watermark is not None:
+            self.orders.follow(self.watermark.timestamp)
 
     def _id(self, instrument: Instrument) -> int:
         known = self.ids.get(instrument)
@@ -250,6 +258,7 @@ class Aggregator:
             self.negative[instrument] = known[0] + scaled[0], known[1] + scaled[1], known[2] + scaled[2]
 
     def _fold(self, newest: int) -> None:
+        self.orders.bound(newest * 1_000_000_000)
         before = list(self.atoms.frontier)
         self.atoms.fold(newest)
         if self.atoms.frontier != before:

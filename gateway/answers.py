@@ -93,7 +93,8 @@ _CANDLE: dict[str, Shape] = {
     "revision": COUNT,
 }
 _SECONDS = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), optional(NUMBER))
-_STAGE = shape(count=COUNT, **_SECONDS, negative=COUNT, reason=optional(TEXT))
+_TIMES: dict[str, Shape] = {"count": COUNT, **_SECONDS, "negative": COUNT, "reason": optional(TEXT)}
+_STAGE, _ORDER = shape(**_TIMES), shape(venue=TEXT, strategy=TEXT, liquidity=TEXT, **_TIMES)
 PARAMETERS = "A parameter breaks a rule or is unknown"
 _UNSEEN = "No trade had this symbol"
 
@@ -111,7 +112,11 @@ CANDLES = answers(
     s404=_UNSEEN,
     s422=f"{PARAMETERS}, or the interval is finer than what is still held",
 )
-LATENCY = answers("By stage, in seconds", shape(**FRESH, window=TEXT, stages=mapping(_STAGE)), s422=PARAMETERS)
+LATENCY = answers(
+    "Stages, and orders until they fill, in seconds; the window's bounds are those of the orders",
+    shape(**FRESH, **_WINDOW, stages=mapping(_STAGE), orders=listing(_ORDER)),
+    s422=PARAMETERS,
+)
 FRESHNESS = answers(
     "What is applied and durable",
     shape(**FRESH, backlog=COUNT, caught_up=BOOLEAN, journal=optional(TEXT)),

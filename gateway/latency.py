@@ -109,6 +109,11 @@ class Latency:
 
     def rows(self, window: str, now_ns: int) -> dict[str, Any]:
         """Per stage its figures in seconds, see telemetry.quantiles.seconds."""
-        if window not in WINDOWS:
-            raise InvalidInput(f"window: expected one of {' '.join(WINDOWS)}, received {window[:40]!r}")
+        check_window(window)
         return {name: seconds(stage.window(WINDOWS[window], now_ns)) for name, stage in self.stages.items()}
+
+
+def check_window(window: str) -> None:
+    """Raise InvalidInput unless latency is shown over this window."""
+    if window not in WINDOWS:
+        raise InvalidInput(f"window: expected one of {' '.join(WINDOWS)}, received {window[:40]!r}")

@@ -20,7 +20,7 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from gateway import answers, latency, metrics
+from gateway import answers, metrics
 from gateway.app import Gateway
 from gateway.ingest import problem
 from gateway.ingestion.feed import Feed
@@ -30,6 +30,7 @@ from gateway.reading import figures, windows
 from gateway.reading.figures import Page, Span
 from gateway.reading.parameters import ends_before, filter_of, instant, only, whole
 from gateway.reading.whole import Asked, warm
+from gateway.routes_latency import add_latency
 from gateway.routes_trades import add_trades
 from gateway.stream import Stream
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
@@ -79,7 +80,7 @@ def new_app(gateway: Gateway, stream: Stream, feed: Feed, registry: Registry) ->
         description=DESCRIPTION,
     )
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
-    for add in (_add_stats, _add_symbol_stats, _add_candles, add_trades, _add_status):
+    for add in (_add_stats, _add_symbol_stats, _add_candles, add_latency, add_trades, _add_status):
         add(app, gateway)
     _add_doors(app, gateway, stream, feed, registry)
     _add_errors(app)
@@ -161,15 +162,6 @@ def _add_candles(app: FastAPI, gateway: Gateway) -> None:
         fresh = gateway.freshness()
         rows = [msgspec.Raw(encode(row)) async for row in in_pieces(candles)]
         return answer(fresh | head | {"candles": rows})
-
-    @app.get("/v1/latency", tags=["figures"], responses=answers.LATENCY)
-    async def stage_latency(
-        request: Request, window: Annotated[str, _windows(latency.WINDOWS, "Of the gateway's clock")] = "1m"
-    ) -> Response:
-        """How long trades take, by stage, in seconds."""
-        only(request.query_params.multi_items(), "window")
-        stages = gateway.latency.rows(window, gateway.clocks.monotonic_ns())
-        return answer(gateway.freshness() | {"window": window, "stages": stages})
 
 
 def _add_status(app: FastAPI, gateway: Gateway) -> None:

@@ -25,13 +25,15 @@ import structlog
 
 from gateway.aggregator import Aggregator
 from gateway.state.atoms import PAGE
+from telemetry.latencies import NO_CELLS, Cells, Name, concatenated
+from telemetry.latencies import WIDTH as CELL_WIDTH
 from telemetry.partial import Watermark, atom_from_texts, atom_to_texts
 from telemetry.rows import WIDTH
 from telemetry.statistics import VERSION
 from telemetry.tasks import Ready
 from telemetry.trade import Instrument
 
-LAYOUT = "3"
+LAYOUT = "4"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows BLOB, crc INTEGER);
@@ -218,7 +220,8 @@ def _as_text(head: dict[str, Any]) -> dict[str, Any]:
         for first in range(0, len(head["instruments"]), PART)
     ]
     negative = {number: [str(value) for value in sums] for number, sums in head["negative"].items()}
-    return head | {"instruments": f"[{','.join(parts)}]", "negative": json.dumps(negative)}
+    orders = {"older": head["older"].tobytes(), "slots": concatenated(head["slots"]).tobytes()}
+    return head | {"instruments": f"[{','.join(parts)}]", "negative": json.dumps(negative)} | orders
 
 
 def _state(state: Aggregator) -> dict[str, Any]:
@@ -242,6 +245,9 @@ def _state(state: Aggregator) -> dict[str, Any]:
         "frontier": json.dumps(state.atoms.frontier),
         "negative": dict(state.negative),
         "wide": json.dumps(wide),
+        "orders": json.dumps({"names": state.orders.names, "frontier": state.orders.frontier}),
+        "older": state.orders.older(),
+        "slots": state.orders.everything()[1:],
     }
 
 
@@ -260,3 +266,10 @@ def _restore(state: Aggregator, saved: dict[str, Any], pages: list[bytes]) -> No
     for number, of in json.loads(saved["wide"]).items():
         atoms = {(level, start): atom_from_texts(texts) for level, start, texts in of["atoms"]}
         state.wide.adopt(int(number), atom_from_texts(of["total"]), atoms)
+    orders = json.loads(saved["orders"])
+    names = [Name(*name) for name in orders["names"]]
+    state.orders.restore(names, orders["frontier"], _cells(saved["older"]), _cells(saved["slots"]))
+
+
+def _cells(saved: bytes) -> Cells:
+    return np.frombuffer(saved, np.uint64).reshape(-1, CELL_WIDTH) if saved else NO_CELLS

@@ -12,7 +12,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -38,6 +38,7 @@ from telemetry.client import Gateway
 from telemetry.columns import Columns, concatenate, decode_frame
 from telemetry.errors import InvalidInput, TryAgain
 from telemetry.recompute import Near, Recompute
+from telemetry.recompute_orders import RecomputeOrders
 
 BATCH_TRADES = 100_000  # recomputed at a time: about 100 MB of decimals
 PAGE_SYMBOLS = 10_000  # of one answer: a fraction of a second of the gateway's time
@@ -66,6 +67,7 @@ class Report:
     trades: int = 0
     symbols: int = 0
     candles: int = 0
+    orders: int = 0
     quarantined: list[int] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
@@ -77,6 +79,7 @@ class Figures(Protocol):
 
     def stats(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
+    def latency(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
 
 
 class Live:
@@ -93,6 +96,10 @@ class Live:
     def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """`GET /v1/candles/{symbol}`."""
         return self._gateway.get(f"/v1/candles/{quote(symbol, safe='')}", parameters)
+
+    def latency(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`GET /v1/latency`."""
+        return self._gateway.get("/v1/latency", parameters)
 
 
 def run(data: Path, *, url: str, api_key: str | None, as_json: bool) -> int:
@@ -129,18 +136,24 @@ def audit(journal: Path, figures: Figures) -> Report:
     rows = {symbol: row for page in pages for symbol, row in page["symbols"].items()}
     wanted = {"interval": "1m", "limit": CANDLES}
     candles = {symbol: figures.candles(symbol, wanted) for symbol in _sample(rows)}
+    latency = figures.latency({"window": "all"})
     report = Report(figures.name, first["as_of_seq"], first["totals"]["trades"], len(rows))
-    report.quarantined = sorted({seq for one in (first, *candles.values()) for seq in one.get("quarantined", ())})
+    read = (first, *candles.values(), latency)
+    report.quarantined = sorted({seq for one in read for seq in one.get("quarantined", ())})
     until = {symbol: answer["as_of_seq"] for symbol, answer in candles.items()}
     recompute = Recompute(until=report.as_of_seq, candles=until, leave_out=report.quarantined)
-    reached = _read(journal, recompute)
-    if reached < recompute.last_seq:
-        report.differences.append(Difference("journal", "last_seq", recompute.last_seq, reached))
+    orders = RecomputeOrders(until=latency["as_of_seq"], leave_out=report.quarantined)
+    last = max(recompute.last_seq, orders.last_seq)
+    reached = _read(journal, last, (recompute, orders))
+    if reached < last:
+        report.differences.append(Difference("journal", "last_seq", last, reached))
     report.differences += differences("totals", first["totals"], recompute.totals())
     report.differences += _rows(rows, recompute.rows())
     for symbol, answer in candles.items():
         report.candles += len(answer["candles"])
         report.differences += _candles(symbol, answer, recompute.candles(symbol))
+    report.orders = len(latency["orders"])
+    report.differences += _orders(latency["orders"], orders)
     return report
 
 
@@ -167,6 +180,11 @@ def _rows(shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Dif
             yield Difference(symbol, "symbol", *("present" if symbol in rows else None for rows in (shown, expected)))
         else:
             yield from differences(symbol, shown[symbol], expected[symbol])
+
+
+def _orders(shown: Sequence[Mapping[str, Any]], recompute: RecomputeOrders) -> Iterator[Difference]:
+    named = {" ".join(("orders", row["venue"], row["strategy"], row["liquidity"])): row for row in shown}
+    yield from _rows(named, {" ".join(("orders", *name)): row for name, row in recompute.rows().items()})
 
 
 def _candles(symbol: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
@@ -217,16 +235,23 @@ def _journal_id(journal: Path) -> bytes:
     raise InvalidInput(f"--data: expected a journal in {journal}, found none")
 
 
-def _read(journal: Path, recompute: Recompute) -> int:
-    """Hand over the trades that are needed, in batches; the number of the last one that is there."""
+class _Taker(Protocol):
+    """What recomputes; it takes the trades up to its own last one."""
+
+    def add(self, columns: Columns, first_seq: int) -> None: ...
+
+
+def _read(journal: Path, last: int, takers: Sequence[_Taker]) -> int:
+    """Hand over the trades 1..last in batches; the number of the last one that is there."""
     say_at = time.monotonic() + SAY_SECONDS
     reached = 0
-    for first, batch in _batches(journal, recompute.last_seq):
-        recompute.add(batch, first)
+    for first, batch in _batches(journal, last):
+        for taker in takers:
+            taker.add(batch, first)
         reached = first + len(batch) - 1
         if time.monotonic() >= say_at:
             say_at = time.monotonic() + SAY_SECONDS
-            _say(f"recomputed {min(reached, recompute.last_seq)} of {recompute.last_seq} trades")
+            _say(f"recomputed {min(reached, last)} of {last} trades")
     return reached
 
 
@@ -263,6 +288,8 @@ def _show(report: Report) -> None:
             table.caption = f"and {len(report.differences) - SHOWN} more; --json has all"
         console.print(table)
     left_out = f", {len(report.quarantined)} quarantined trades left out" if report.quarantined else ""
-    what = f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles"
+    what = (
+        f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles, {report.orders} kinds of orders"
+    )
     verdict = f"{len(report.differences)} differences" if report.differences else "equal"
     print(f"{verdict}: {report.source} as of seq {report.as_of_seq}: {what}{left_out}", flush=True)

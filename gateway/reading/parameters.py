@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any
 
 from gateway.reading.figures import Filter
@@ -21,10 +21,10 @@ def whole(value: Any) -> Any:
     return value
 
 
-def only(given: Iterable[tuple[str, str]], names: str) -> None:
+def only(given: Iterable[tuple[str, str]], names: str, repeatable: Collection[str] = REPEATABLE) -> None:
     """Raise InvalidInput unless all parameters are among `names`, each once when it is not repeatable."""
     for name, times in Counter(name for name, _ in given).items():
-        if times > 1 and name not in REPEATABLE:
+        if times > 1 and name not in repeatable:
             raise InvalidInput(f"{name[:40]!a}: expected it once, received it {times} times")
         if name not in names.split():
             expected = f"expected the parameters {names}" if names else "expected no parameters"

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.aggregator import Aggregator
 from gateway.reading.figures import Filter, Page, Span, candles, stats
+from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.snapshot import Snapshot
 from telemetry.errors import InvalidInput
 
@@ -35,6 +36,11 @@ class Saved:
         interval, span = str(parameters["interval"]), Span(limit=int(parameters["limit"]))
         found = candles(self._state, symbol, interval=interval, span=span, wanted=Filter(), now_ns=time.time_ns())
         return self._fresh() | found
+
+    def latency(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As `GET /v1/latency` answers, without the stages, which are no function of the journal."""
+        head, orders = prepare_orders(self._state, OrdersAsked(parameters["window"], time.time_ns()))
+        return self._fresh() | head | {"orders": list(orders)}
 
     def _fresh(self) -> dict[str, Any]:
         return {"as_of_seq": self._state.applied, "quarantined": list(self._state.quarantined)}

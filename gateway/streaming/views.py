@@ -13,6 +13,7 @@ from gateway.aggregator import Aggregator
 from gateway.latency import Latency
 from gateway.live import View, Wanted
 from gateway.reading.figures import Filter, Span, bounds_of, candles, empty_row, totals
+from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.parameters import check_kinds, instant
 from gateway.reading.selection import Selection
 from gateway.reading.whole import Asked, Mark, Whole, read, warm
@@ -22,6 +23,7 @@ from telemetry.statistics import present
 
 STATS_SYMBOLS = 10_000  # of one subscription when it begins: making so many rows takes half a second, in pieces
 CANDLE_SYMBOLS = 1_000
+ORDER_ROWS = 100  # of one update; the route has all
 DAY_NS = 86_400 * SECOND_NS
 LONGEST_NS = 32 * DAY_NS  # of a period of one's own: it is summed up in steps of two hours
 _NEWEST = Span(limit=2)  # the running candle and the one that has just ended
@@ -82,7 +84,8 @@ class Views:
             return self._candles(wanted, mark if isinstance(mark, _Candles) else None)
         if wanted.topic == "latency":
             window = "1m" if wanted.window == "all" else wanted.window
-            return View(self._latency.rows(window, self._monotonic_ns()), {"window": window})
+            stages = self._latency.rows(window, self._monotonic_ns())
+            return View(stages, {"window": window, **self._orders(window)})
         return View(self._health() if wanted.topic == "health" else self._freshness())
 
     def warm(self, wanted: Wanted) -> Iterator[None]:
@@ -98,6 +101,11 @@ class Views:
     def _totals(self, wanted: Wanted) -> View:
         found, span = read(self._state, self._asked(wanted))
         return View(bounds_of(wanted.window, span) | {"totals": totals(list(found.sums()))})
+
+    def _orders(self, window: str) -> dict[str, Any]:
+        """The window of the orders, and the rows that count most."""
+        head, rows = prepare_orders(self._state, OrdersAsked(window, self._wall_ns()))
+        return head | {"orders": sorted(rows, key=lambda row: -int(row["count"]))[:ORDER_ROWS]}
 
     def _stats(self, wanted: Wanted, before: Seen | None) -> View:
         state = self._state

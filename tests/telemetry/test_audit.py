@@ -24,6 +24,7 @@ from telemetry.backbone.segments import SEGMENT_HEADER_BYTES, decode_header, enc
 from telemetry.columns import Columns, from_trades
 from telemetry.decode import decode_body
 from telemetry.errors import InvalidInput
+from telemetry.latencies import COUNT, WIDTH
 from telemetry.recompute import Near, Recompute, plain
 from telemetry.rows import TRADES
 from tests.e2e.desk import TELEMETRY, Desk, trade
@@ -42,10 +43,19 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Desk]:
         for half in (range(499, 249, -1), range(249, -1, -1)):  # the latest first, in two leases
             desk.post([trade(number, symbol="BACKWARDS") for number in half], wait=True)
         desk.post([trade(n, symbol="CL", venue="nymex", price=f"-{n}.5", multiplier="1000") for n in range(1, 300)])
-        desk.post([trade(n, symbol="X", currency=("EUR", "USD")[n % 2], account="a") for n in range(300)])
+        desk.post([ordered(n, symbol="X", currency=("EUR", "USD")[n % 2], account="a") for n in range(300)])
         desk.post([trade(n, symbol="WIDE", price="123456789012345678", quantity="1.2e-17") for n in range(200)])
         desk.post([trade(n, symbol="WIDE", price="1.2345678901234567", quantity="9e17") for n in range(200)], wait=True)
         yield desk
+
+
+def ordered(number: int, **fields: object) -> dict[str, object]:
+    """A fill whose order left between 1 ns and 300 ms before; of one strategy the clock is wrong."""
+    strategy = ("mm-1", "arb", "slow clock")[number % 3]
+    elapsed = -5 if strategy == "slow clock" else 1 + number**3 * 11
+    sent = int(str(trade(number)["timestamp"])) - elapsed
+    names = {"venue": "XETR", "strategy": strategy, "liquidity": ("maker", "taker")[number % 2]}
+    return trade(number, **names, order_sent_at=sent, **fields)
 
 
 Audit = Callable[..., dict[str, Any]]
@@ -89,6 +99,7 @@ def test_the_live_figures_equal_the_recompute(desk: Desk, audit: Audit) -> None:
     assert report["source"] == desk.url
     assert (report["equal"], report["trades"], report["symbols"]) == (True, 3499, 5)
     assert report["candles"] >= 4
+    assert report["orders"] == 6
 
 
 def test_a_gateway_that_goes_on_ingesting_is_audited_as_of_one_trade(desk: Desk, audit: Audit) -> None:
@@ -138,6 +149,21 @@ def test_a_doctored_total_is_found_and_named(copy: Path, audit: Audit) -> None:
     shown, recomputed = named[symbol, "trades"]
     assert shown == recomputed + 1
     assert ("totals", "trades") in named
+
+
+def test_a_doctored_time_of_an_order_is_found_and_named(copy: Path, audit: Audit) -> None:
+    with closing(sqlite3.connect(copy / "snapshot.db")) as database:
+        values = dict(database.execute("SELECT name, value FROM state"))
+        blob = "slots" if values["slots"] else "older"
+        cells = np.frombuffer(values[blob], np.uint64).reshape(-1, WIDTH).copy()
+        cells[cells[:, COUNT].argmax(), COUNT] += np.uint64(50)
+        values[blob] = cells.tobytes()
+        values["checksum"] = checksum(values)
+        database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
+        database.commit()
+    report = audit(copy, code=1)
+    assert {where.split()[0] for where, _, _, _ in report["differences"]} == {"orders"}
+    assert {"count", "negative"} & {figure for _, figure, _, _ in report["differences"]}
 
 
 def test_the_command_prints_a_table_of_differences(desk: Desk, copy: Path) -> None:
