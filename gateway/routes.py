@@ -22,7 +22,7 @@ from starlette.routing import Route
 
 from gateway import answers, metrics
 from gateway.app import Gateway
-from gateway.ingest import problem
+from gateway.ingest import problem, times
 from gateway.ingestion.feed import Feed
 from gateway.metrics import Registry
 from gateway.openapi import DESCRIPTION, INGEST, docs_page
@@ -176,8 +176,12 @@ def _add_status(app: FastAPI, gateway: Gateway) -> None:
 
     @app.get("/healthz", tags=["operations"], responses=answers.ALIVE)
     async def healthz() -> Response:
-        """200: the process is alive."""
-        return answer({"status": "alive"})
+        """200: the process is alive. It tells the gateway's time, as answers to ingest do."""
+        received_at = gateway.clocks.wall_ns()
+        response = answer({"status": "alive"})
+        for name, value in times(received_at, gateway.clocks.wall_ns()):
+            response.headers[name.decode()] = value.decode()
+        return response
 
     @app.get("/readyz", tags=["operations"], responses=answers.READY)
     async def readyz() -> Response:

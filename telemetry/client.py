@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from collections.abc import Generator, Iterator, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -14,6 +15,8 @@ from urllib.parse import quote, urlsplit
 import httpx
 
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
+from telemetry.offset import Exchange
+from telemetry.times import parse_time
 
 # A gateway answers in milliseconds; 30 s covers a disk that stalls, and the retry that follows costs nothing but time.
 REQUEST_SECONDS = 30.0
@@ -22,6 +25,7 @@ CONNECT_SECONDS = 5.0
 SILENCE_SECONDS = 30.0
 FRAME_BYTES = 64 * 1024 * 1024
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
+CLOCK_HEADERS = ("telemetry-received-at", "telemetry-sent-at")
 _NAME_OF_STATUS = {status: name for name, (status, _) in PROBLEMS.items()} | {401: "forbidden"}
 
 
@@ -71,6 +75,17 @@ class Gateway:
             return self._send("GET", path).is_success
         except TelemetryError:
             return False
+
+    def exchange(self) -> Exchange:
+        """One request and its answer, to compare the gateway's clock with ours. InvalidInput when it tells no times."""
+        sent = time.time_ns()
+        response = self._send("GET", "/healthz")
+        came = time.time_ns()
+        try:
+            received, answered = (parse_time(response.headers[name]) for name in CLOCK_HEADERS)
+        except (KeyError, ValueError) as error:
+            raise InvalidInput(f"{self.url} does not tell its time", problem="bad-request") from error
+        return Exchange(sent, received, answered, came)
 
     def stats(self, symbol: str | None, window: str) -> dict[str, Any]:
         """`/v1/stats`, or one symbol's row of it."""

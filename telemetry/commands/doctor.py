@@ -25,8 +25,9 @@ from rich.table import Table
 from telemetry.backbone.endpoints import default_results
 from telemetry.client import Gateway
 from telemetry.commands.services import SETTINGS, settings_of
-from telemetry.environ import Up, http_url, read_settings, unknown_settings
+from telemetry.environ import Reaching, Up, http_url, read_settings, unknown_settings
 from telemetry.errors import TelemetryError
+from telemetry.offset import best
 
 LIBRARIES = (
     "fastapi",
@@ -47,6 +48,8 @@ SYNCS, SYNC_BYTES = 50, 4096
 FREE_BYTES = 1 << 30
 OPEN_FILES = 256
 CLOCK_SECONDS, CLOCK_TOLERANCE_SECONDS = 0.25, 0.010
+# Above it latencies that begin at the sender mislead; a machine that keeps its time is a hundred times closer.
+EXCHANGES, OFFSET_SECONDS = 16, 0.1
 WALL_YEARS = (2025, 2200)
 
 
@@ -90,6 +93,7 @@ def examine(up: Up) -> Iterator[Check]:
     yield _checked("sockets", lambda: _sockets(up.results or default_results(up.data)))
     yield _checked("wall clock", _wall_clock)
     yield _checked("monotonic clock", _monotonic_clock)
+    yield _checked("gateway clock", lambda: _gateway_clock(up))
     yield _checked("open files", _open_files)
 
 
@@ -192,6 +196,22 @@ def _monotonic_clock() -> tuple[bool, str]:
     resolution = time.get_clock_info("monotonic").resolution
     detail = f"{difference * 1e3:+.3f} ms against the wall clock, resolution {resolution * 1e9:g} ns"
     return abs(difference) < CLOCK_TOLERANCE_SECONDS and resolution < 1e-3, detail
+
+
+def _gateway_clock(up: Up) -> tuple[bool, str]:
+    """How far the gateway's clock is from ours, by what its answers say (telemetry.offset)."""
+    reaching = read_settings(Reaching)
+    url = reaching.url if "url" in reaching.model_fields_set else http_url(up.host, up.port)
+    key = reaching.api_key.get_secret_value() if reaching.api_key else None
+    with Gateway(url, key, request_seconds=2) as gateway:
+        if not gateway.answers("/healthz"):
+            return True, f"no gateway answers at {url}, nothing to compare with"
+        found = best(gateway.exchange() for _ in range(EXCHANGES))
+    if found is None:
+        return False, "a clock was set during each of the exchanges; try again"
+    detail = f"{url} {found.offset * 1e3:+.3f} ms ± {found.error * 1e3:.3f} ms against ours"
+    expected = f"best of {EXCHANGES}, expected within {OFFSET_SECONDS * 1e3:g} ms"
+    return abs(found.offset) - found.error <= OFFSET_SECONDS, f"{detail} ({expected})"
 
 
 def _open_files() -> tuple[bool, str]:

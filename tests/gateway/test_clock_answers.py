@@ -9,6 +9,10 @@ import time
 import httpx
 import pytest
 
+from telemetry.client import Gateway as Client
+from telemetry.commands.doctor import examine
+from telemetry.environ import Up
+from telemetry.offset import best
 from telemetry.times import parse_time
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_feed import sender
@@ -66,6 +70,19 @@ def test_the_lane_says_the_same_and_an_answer_that_waits_is_stamped_when_it_goes
             assert before <= received <= sent <= after
     finally:
         connection.close()
+
+
+def test_a_client_finds_the_offset_of_a_gateway_on_the_same_machine_to_be_none(gateway: Gateway) -> None:
+    with Client(gateway.url) as client:
+        found = best(client.exchange() for _ in range(10))
+    assert found is not None
+    assert abs(found.offset) <= found.error < 1
+
+
+def test_the_doctor_shows_the_offset_and_its_error(gateway: Gateway) -> None:
+    checks = {check.name: check for check in examine(Up(port=gateway.port))}
+    assert checks["gateway clock"].ok
+    assert re.search(r" [+-]\d+\.\d{3} ms ± \d+\.\d{3} ms against ours", checks["gateway clock"].detail)
 
 
 def test_a_frame_is_answered_with_both_times_also_when_it_is_refused(gateway: Gateway, symbol: str) -> None:

@@ -1,0 +1,99 @@
+"""How far the clocks of sources are from ours, from the times that their trades carry.
+
+A difference is the gateway's wall clock at the arrival of a request less the `sent_at` of a trade in it: the way here
+plus what the sender's clock is behind. One way alone cannot tell these two apart, but the way is never negative and is
+seldom long each time: of every five seconds the least difference is kept, which had the shortest way. The offset is
+the median of these over the last minute, the error their median absolute deviation: a burst of slow requests, or one
+wrong stamp, moves neither. So a clock that is 5 s slow has the offset 5 s, give or take the shortest way; what a
+client wants to know better it measures with both ways (telemetry.offset).
+
+Sources without a name are not told apart, so they have no clock. At most SOURCES are followed; when there are more,
+the one that has not been heard of for longest is forgotten. Pure: `now_ns` is the monotonic clock.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from statistics import median
+
+import numpy as np
+
+from gateway.alerting.readings import ClockReading
+from gateway.watching.names import keys_of
+from telemetry.columns import Columns
+from telemetry.times import ABSENT
+
+SLOT_NS, SLOTS = 5_000_000_000, 12  # a minute
+SOURCES = 1_000
+
+
+@dataclass(slots=True)
+class _Slot:
+    number: int
+    samples: int = 0
+    negative: int = 0
+    least: float = float("inf")
+
+
+@dataclass(slots=True)
+class _Source:
+    slots: deque[_Slot] = field(default_factory=lambda: deque(maxlen=SLOTS + 1))
+
+    def take(self, number: int, samples: int, negative: int, least: float) -> None:
+        if not self.slots or self.slots[-1].number != number:
+            self.slots.append(_Slot(number))
+        slot = self.slots[-1]
+        slot.samples, slot.negative, slot.least = (
+            slot.samples + samples,
+            slot.negative + negative,
+            min(slot.least, least),
+        )
+
+
+class SenderClocks:
+    """All sources that were heard of lately."""
+
+    def __init__(self) -> None:
+        self._sources: dict[str, _Source] = {}  # in the order in which they were last heard of
+
+    def arrived(self, columns: Columns, now_ns: int) -> None:
+        """Trades that have arrived; costs nothing when none says both where it comes from and when it was sent."""
+        sent, source = columns.integers("sent_at"), columns.text("source")
+        if sent is None or source is None:
+            return
+        rows = np.flatnonzero(sent != ABSENT)
+        if len(rows) == 0:
+            return
+        # Floats: any two instants have a difference then; near zero it is exact to a microsecond.
+        seconds = (columns.received_at[rows].astype(np.float64) - sent[rows].astype(np.float64)) / 1e9
+        distinct, codes = np.unique(keys_of(source)[rows], return_inverse=True)
+        order = np.argsort(codes, kind="stable")
+        counts = np.bincount(codes, minlength=len(distinct))
+        starts = np.cumsum(counts) - counts
+        ordered = seconds[order]
+        least, negative = np.minimum.reduceat(ordered, starts), np.add.reduceat((ordered < 0).astype(np.int64), starts)
+        places = rows[order[starts]].tolist()
+        found = zip(places, counts.tolist(), negative.tolist(), least.tolist(), strict=True)
+        for place, *figures in found:
+            if name := source[place]:
+                self._take(name, now_ns // SLOT_NS, *figures)
+
+    def _take(self, name: str, slot: int, samples: int, negative: int, least: float) -> None:
+        source = self._sources.pop(name, None) or _Source()
+        self._sources[name] = source
+        source.take(slot, samples, negative, least)
+        if len(self._sources) > SOURCES:
+            del self._sources[next(iter(self._sources))]
+
+    def readings(self, now_ns: int) -> dict[str, ClockReading]:
+        """The estimate of each source that sent something in the last minute."""
+        oldest = now_ns // SLOT_NS - SLOTS + 1
+        found = {name: [slot for slot in of.slots if slot.number >= oldest] for name, of in self._sources.items()}
+        return {name: _reading(slots) for name, slots in found.items() if slots}
+
+
+def _reading(slots: list[_Slot]) -> ClockReading:
+    offset = median(slot.least for slot in slots)
+    error = median(abs(slot.least - offset) for slot in slots)
+    return ClockReading(sum(slot.samples for slot in slots), sum(slot.negative for slot in slots), offset, error)
