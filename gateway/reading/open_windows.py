@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from gateway.reading.running import EVER, Range, Running
+from gateway.reading.windows import uncut
 from gateway.state.atoms import LEVELS
 from gateway.state.merging import Ints
 from telemetry.rows import Rows
@@ -50,7 +51,7 @@ class OpenWindows:
     def folded(self) -> None:
         """Atoms were folded: windows whose borders would cut one now are closed."""
         for name, running in list(self._open.items()):
-            if any(self._cut(second) for second in (*running.span, *running.target)):
+            if any(self._cut(second) for second in (*running.span, *running.target, *running.goal)):
                 del self._open[name]
 
     def _cut(self, second: int) -> bool:
@@ -105,7 +106,12 @@ class OpenWindows:
         running.step()
         if running.moving:
             return True
-        if running.span == span:
+        goal = self._uncut(span)
+        if running.span == goal:
             return False
-        running.aim(span)
+        running.aim(goal)
         return True
+
+    def _uncut(self, span: Range) -> Range:
+        """The span of a reading, which may have been made out before the last fold: it cuts no atom that is held now."""
+        return span if span == EVER else Range(*uncut(*span, self._state.atoms))

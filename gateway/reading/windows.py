@@ -59,19 +59,20 @@ def window_of(name: str, instant_ns: int, atoms: AtomTable) -> Window | None:
         return None
     unit = 60 if name == "1d" else 1
     end = (instant_ns // SECOND_NS // unit + 1) * unit
-    return _uncut(end - seconds, end, seconds, atoms)
+    return Window(*uncut(end - seconds, end, atoms), seconds)
 
 
 def whole_atoms(start_ns: int, end_ns: int, atoms: AtomTable) -> Window:
     """The period [start, end) of UTC ns, in whole seconds; its borders give way to atoms that they would cut."""
     start, end = start_ns // SECOND_NS, -(-end_ns // SECOND_NS)
-    return _uncut(start, end, end - start, atoms)
+    return Window(*uncut(start, end, atoms), end - start)
 
 
-def _uncut(start: int, end: int, seconds: int, atoms: AtomTable) -> Window:
+def uncut(start: int, end: int, atoms: AtomTable) -> tuple[int, int]:
+    """[start, end) in seconds, moved apart to the borders of atoms that they would cut."""
     start -= start % resolution(atoms, start)
     last = resolution(atoms, end - 1)
-    return Window(start, -(-end // last) * last, seconds)
+    return start, -(-end // last) * last
 
 
 def resolution(atoms: AtomTable, second: int) -> int:

@@ -13,7 +13,7 @@ from gateway.reading.figures import Filter, Page, prepare, stats
 from gateway.reading.open_windows import UNREAD
 from gateway.reading.running import EVER, Range, Running
 from gateway.reading.whole import Asked, Whole, range_of, read, warm
-from gateway.reading.windows import WINDOWS, event_clock, window_of
+from gateway.reading.windows import WINDOWS, event_clock, resolution, window_of
 from gateway.state.folding import frontier_of
 from gateway.state.merging import EPOCH_OFFSET, INSTRUMENT_SHIFT, LEVEL_SHIFT, Ints, pack
 from telemetry import rows as layout
@@ -184,3 +184,20 @@ def test_what_is_said_to_have_changed_in_a_window_is_what_has_changed() -> None:
             differ = {symbol for symbol in now.keys() | before.keys() if now.get(symbol) != before.get(symbol)}
             assert differ <= said <= now.keys() | before.keys()
         names, mark, before = [*names, name], found.mark(), dict(now)
+
+
+def test_a_reading_made_out_before_a_fold_cuts_no_atom_that_the_fold_has_made() -> None:
+    """A fold may come between two steps of a reading; what was given as its span may then begin within an atom."""
+    trades = [trade(at=NOW - number * 600 * SECOND) for number in range(60)]
+    state = Aggregator(epoch=EPOCH, atoms=40)
+    offer(state, trades[:8], 1, 8)
+    span = range_of(window_of("1h", NOW - 5000 * SECOND, state.atoms))
+    steps = state.windows.steps("1h", span)
+    offer(state, trades, 9, 48)
+    assert resolution(state.atoms, span.start) > 1
+    for _ in steps:
+        pass
+    running = state.windows.current("1h")
+    assert running is not None
+    assert running.span.start % resolution(state.atoms, running.span.start) == 0
+    check(state, running)
