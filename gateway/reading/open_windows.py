@@ -113,5 +113,5 @@ class OpenWindows:
         return True
 
     def _uncut(self, span: Range) -> Range:
-        """The span of a reading, which may have been made out before the last fold: it cuts no atom that is held now."""
+        """The span of a reading, which may have been made out before the last fold: it cuts no atom held now."""
         return span if span == EVER else Range(*uncut(*span, self._state.atoms))
