@@ -69,6 +69,14 @@ class Gateway:
         """The JSON object at a path."""
         return _object(self._send("GET", path, params=dict(parameters or {})))
 
+    def post(self, path: str, content: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        """Send a JSON object, or nothing; the JSON object that is answered."""
+        return _object(self._send("POST", path, json=content) if content is not None else self._send("POST", path))
+
+    def delete(self, path: str) -> None:
+        """Take away what is at a path."""
+        self._send("DELETE", path)
+
     def answers(self, path: str) -> bool:
         """Whether something there answers this path well."""
         try:

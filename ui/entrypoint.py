@@ -30,6 +30,7 @@ from telemetry.supervisor import wait_supervisor_gone
 from ui.candles import CANDLES, Book, Candle
 from ui.environment import UiSettings
 from ui.feed import Feed
+from ui.reading import Reading
 from ui.references import References
 from ui.sampler import Sampler
 
@@ -53,6 +54,7 @@ class Desk:
     door: Gateway
     sampler: Sampler
     references: References
+    reading: Reading
 
     def close(self) -> None:
         """End the threads."""
@@ -75,7 +77,17 @@ def desk() -> Desk:
         candles: list[Candle] = door.candles(symbol, interval, CANDLES)["candles"]
         return candles
 
-    return Desk(settings.url, settings.stream_url, settings.timezone, feed, Book(history), door, sampler, references)
+    return Desk(
+        settings.url,
+        settings.stream_url,
+        settings.timezone,
+        feed,
+        Book(history),
+        door,
+        sampler,
+        references,
+        Reading(door.get),
+    )
 
 
 def server_options(settings: UiSettings) -> dict[str, Any]:

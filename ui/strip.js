@@ -44,9 +44,18 @@ function draw(strip, state) {
   document.title = `${data.alerts > 0 ? `(${data.alerts}) ` : ""}${data.title}`;
 }
 
-export default function ({ data, parentElement }) {
+function listen(strip, state) {
+  strip.addEventListener("click", (event) => {
+    const to = event.target.closest("[data-to]")?.dataset.to;
+    if (to) state.trigger("wanted", to);
+  });
+}
+
+export default function ({ data, parentElement, setTriggerValue }) {
   const strip = parentElement.querySelector(".strip");
-  const state = (strip.telemetry ??= { formats: {} });
+  if (!strip.telemetry) listen(strip, (strip.telemetry = { formats: {} }));
+  const state = strip.telemetry;
+  state.trigger = setTriggerValue;
   Object.assign(state, { data, offset: data.now - Date.now() });
   strip.querySelector('[data-chip="alerts"]').setAttribute("aria-live", "polite");
   draw(strip, state);

@@ -10,6 +10,7 @@ from typing import Any
 
 import streamlit as st
 
+from ui import places
 from ui.board import View
 from ui.entrypoint import Desk, desk
 
@@ -17,8 +18,15 @@ TITLE = "Trading Telemetry"
 EVERY_SECONDS = 1.0  # at any pace: the strip says how old the figures are
 _HERE = Path(__file__).parent
 _CHIPS = ("clock", "utc", "age", "gateway", "workers", "silent", "alerts")
+# Chips that lead to the page that says more.
+_LINKS = {"silent": "alerts", "alerts": "alerts", "workers": "pipeline"}
 _HTML = '<div class="strip" role="group" aria-label="State">{}</div>'.format(
-    "".join(f'<span data-chip="{name}"><b></b><i></i></span>' for name in _CHIPS)
+    "".join(
+        f'<button type="button" data-chip="{name}" data-to="{_LINKS[name]}"><b></b><i></i></button>'
+        if name in _LINKS
+        else f'<span data-chip="{name}"><b></b><i></i></span>'
+        for name in _CHIPS
+    )
 )
 
 
@@ -33,7 +41,10 @@ def strip(title: str) -> None:
 
     def draw() -> None:
         parts = desk()
-        _component()(key="strip", data=state(parts, parts.feed.view(), title, time.time_ns()))
+        data = state(parts, parts.feed.view(), title, time.time_ns())
+        wanted = _component()(key="strip", data=data, on_wanted_change=_nothing).wanted
+        if wanted in places.PLACES:
+            places.go(wanted)
 
     with st.container(key="strip holder"):
         st.fragment(draw, run_every=EVERY_SECONDS)()
@@ -57,3 +68,7 @@ def state(parts: Desk, view: View, title: str, now: int) -> dict[str, Any]:
         "silent": health.get("silent_streams") if known else None,
         "alerts": health.get("open_alerts") if known else None,
     }
+
+
+def _nothing() -> None:
+    """A trigger exists only with a callback."""
