@@ -465,12 +465,14 @@ def _resident(gateway: Gateway) -> int:
 
 @pytest.mark.usefixtures("nothing_kept")
 def test_lengths_that_lie_keep_nothing(gateway: Gateway) -> None:
-    short = exchange(gateway, head(gateway, "Content-Length: 10"), GOOD)
+    short = exchange(gateway, head(gateway, "Content-Length: 10") + GOOD)
     assert short.startswith(b"HTTP/1.1 400 ")
     assert exchange(gateway, head(gateway, "Content-Length: 1000"), GOOD, end=True) == b""
     for lines in (("Content-Length: -1",), ("Content-Length: x",), ("Content-Length: 5", "Content-Length: 6")):
-        assert exchange(gateway, head(gateway, *lines), GOOD, end=True).startswith(b"HTTP/1.1 400 ")
-    assert exchange(gateway, head(gateway, "Transfer-Encoding: chunked"), b"zz\r\n" + GOOD).startswith(b"HTTP/1.1 400 ")
+        assert exchange(gateway, head(gateway, *lines) + GOOD, end=True).startswith(b"HTTP/1.1 400 ")
+    assert exchange(gateway, head(gateway, "Transfer-Encoding: chunked") + b"zz\r\n" + GOOD).startswith(
+        b"HTTP/1.1 400 "
+    )
 
 
 def test_a_body_in_chunks_of_one_byte_is_taken(gateway: Gateway, symbol: str) -> None:
