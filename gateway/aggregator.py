@@ -21,6 +21,7 @@ from gateway.state.atoms import AtomTable
 from gateway.state.directory import Directory
 from gateway.state.merging import Ints
 from gateway.state.orders import Orders
+from gateway.state.touched import Touched
 from gateway.state.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
@@ -67,7 +68,7 @@ class Aggregator:
         self.wide = WideAtoms(self.atoms)
         # |price| * quantity of the trades at negative prices, by side, at the instrument's scales.
         self.negative: dict[int, tuple[int, int, int]] = {}
-        self.orders = Orders()
+        self.orders, self.touched = Orders(), Touched()
         self._waiting: dict[int, Waiting] = {}
         self.windows = OpenWindows(self)
 
@@ -111,7 +112,7 @@ class Aggregator:
             if waiting.partial is None:
                 self.quarantined.append(waiting.last)
             else:
-                changed |= self._apply(waiting.partial)
+                changed |= self._apply(waiting.partial, waiting.last)
             self.applied = waiting.last
             self.atoms.fold_some()
             if self.applied % self.stride == 0 and self.watermark is not None:
@@ -120,7 +121,7 @@ class Aggregator:
 
     # --- merging ---------------------------------------------------------------------------------------------------
 
-    def _apply(self, partial: Partial) -> set[int]:
+    def _apply(self, partial: Partial, last: int) -> set[int]:
         changed = [self._id(instrument) for instrument in partial.instruments]
         if not changed:
             return set()
@@ -146,6 +147,7 @@ class Aggregator:
         if newer is not None and (self.watermark is None or newer.timestamp > self.watermark.timestamp):
             self.watermark = newer
         self._merge_orders(partial)
+        self.touched.note(last, partial.rows, ((changed[local], second) for local, second in partial.wide))
         return set(changed)
 
     def _merge_orders(self, partial: Partial) -> None:

@@ -36,6 +36,7 @@ from gateway.stream import Stream
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
 
+INTERVAL = "The length of a candle: so many s, m, h or d that they divide a day"
 PIECE = 40  # rows made before others have their turn: 2 ms
 encode = msgspec.json.encode
 Row = TypeVar("Row")
@@ -139,7 +140,7 @@ def _add_candles(app: FastAPI, gateway: Gateway) -> None:
     async def symbol_candles(
         request: Request,
         symbol: Symbol,
-        interval: Annotated[str, _windows(windows.INTERVALS, "The length of a candle")] = "1m",
+        interval: Annotated[str, Query(description=INTERVAL, examples=list(windows.INTERVALS))] = "1m",
         start: Annotated[
             str | None, Query(description="Candles that begin then or later: RFC 3339 or integer ns")
         ] = None,

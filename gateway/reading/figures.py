@@ -235,17 +235,17 @@ def _bounds(state: Aggregator, ids: Ints, seconds: int, span: Span) -> tuple[int
         for instant, limit in ((span.start, FIRST), (span.end, LAST))
     )
     held = resolution(state.atoms, start)
-    if held > seconds:
+    if seconds % held:
         frontier = next(
             value
             for value in reversed(state.atoms.frontier)
-            if value > start and resolution(state.atoms, value) <= seconds
+            if value > start and seconds % resolution(state.atoms, value) == 0
         )
         older = len(state.atoms.find(ids, start, frontier)[0])
         newer = len(state.atoms.find(ids, frontier, end)[0])
         if older and (span.start is not None or not newer):
             raise InvalidInput(
-                f"interval: trades of that time are held at {held} s, expected no finer, received {seconds} s"
+                f"interval: trades of that time are held at {held} s, expected that or a multiple, received {seconds} s"
             )
         start = -(-frontier // seconds) * seconds
     return start, end

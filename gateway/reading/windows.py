@@ -7,6 +7,7 @@ of old files, at the wall clock's for a live feed, and goes on when feeds die: f
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -17,8 +18,10 @@ from telemetry.partial import Watermark
 from telemetry.times import parse_integer_time, parse_time
 
 WINDOWS: dict[str, int | None] = {"10s": 10, "1m": 60, "5m": 300, "1h": 3600, "1d": 86400, "all": None}
-INTERVALS = {"1s": 1, "5s": 5, "10s": 10, "30s": 30, "1m": 60, "5m": 300, "15m": 900, "30m": 1800}
-INTERVALS |= {"1h": 3600, "4h": 14400, "1d": 86400}
+# Of candles; these are the usual ones, any other length that divides a day will do.
+INTERVALS = ("1s", "5s", "10s", "30s", "1m", "5m", "15m", "30m", "1h", "4h", "1d")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+_INTERVAL = re.compile("([1-9][0-9]{0,4})([smhd])").fullmatch
 SECOND_NS = 1_000_000_000
 
 
@@ -81,7 +84,10 @@ def resolution(atoms: AtomTable, second: int) -> int:
 
 
 def interval_of(name: str) -> int:
-    """The length in seconds of a candle interval."""
-    if name not in INTERVALS:
-        raise InvalidInput(f"interval: expected one of {' '.join(INTERVALS)}, received {name[:40]!r}")
-    return INTERVALS[name]
+    """The length in seconds of a candle interval: a number of s, m, h or d that divides a day without a rest."""
+    match = _INTERVAL(name)
+    seconds = int(match[1]) * _UNITS[match[2]] if match else 0
+    if not seconds or _UNITS["d"] % seconds:
+        usual = " ".join(INTERVALS)
+        raise InvalidInput(f"interval: expected a length that divides a day, such as {usual}, received {name[:40]!r}")
+    return seconds

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from gateway.aggregator import Aggregator
 from gateway.latency import Latency
 from gateway.live import View, Wanted
@@ -20,9 +22,11 @@ from gateway.reading.whole import Asked, Mark, Whole, read, warm
 from gateway.reading.windows import SECOND_NS, event_clock, interval_of
 from telemetry.errors import InvalidInput
 from telemetry.statistics import present
+from telemetry.times import parse_time
 
 STATS_SYMBOLS = 10_000  # of one subscription when it begins: making so many rows takes half a second, in pieces
 CANDLE_SYMBOLS = 1_000
+LATE = 100  # candles before the newest that one update tells of: 10 ms
 ORDER_ROWS = 100  # of one update; the route has all
 DAY_NS = 86_400 * SECOND_NS
 LONGEST_NS = 32 * DAY_NS  # of a period of one's own: it is summed up in steps of two hours
@@ -33,11 +37,13 @@ Seen = Selection | Mark  # what was there at the view before
 
 
 class _Candles(NamedTuple):
-    """What a view of candles was made from, in the interval from `since` (seconds); `running` have an open candle."""
+    """What a view of candles was made from, in the interval from `since` (seconds), as of `seq`; `running` have an open
+    candle."""
 
     found: Seen
     running: frozenset[str]
     since: int
+    seq: int
 
 
 class _Rows(Mapping[str, dict[str, Any]]):
@@ -133,16 +139,49 @@ class Views:
         if before is None:
             _refuse_more(names, CANDLE_SYMBOLS)
         rows = {name: self._newest(name, wanted) for name in names}
+        reread = self._add_late(rows, wanted, before.seq) if before is not None else []
         running = {name for name, of in rows.items() if not all(candle["closed"] for candle in of)}
         running |= before.running - names if before is not None else set()
-        mark = _Candles(_seen(found), frozenset(running), since)
-        return View(rows, {"interval": wanted.interval}, before is not None, (), mark)
+        mark = _Candles(_seen(found), frozenset(running), since, state.applied)
+        return View(rows, {"interval": wanted.interval, "reread": reread}, before is not None, (), mark)
+
+    def _add_late(self, rows: dict[str, list[dict[str, Any]]], wanted: Wanted, seq: int) -> list[str]:
+        """Put before the newest candles of each symbol those that trades behind `seq` have changed, the last ones at
+        least; returns the symbols in which there are more than can be told at once."""
+        seconds, room, reread = interval_of(wanted.interval), LATE, []
+        touched = self._touched(seq, seconds)
+        for name in sorted(rows) if touched is None else sorted(rows.keys() & touched.keys()):
+            if not (newest := rows[name]):
+                continue
+            first = parse_time(newest[0]["start"]) // SECOND_NS
+            slots = [first - seconds] if touched is None else sorted(slot for slot in touched[name] if slot < first)
+            if touched is None or len(slots) > room:
+                reread.append(name)
+                slots = slots[-max(1, room) :]
+            room -= len(slots)
+            spans = [Span(slot * SECOND_NS, (slot + seconds) * SECOND_NS) for slot in slots]
+            rows[name] = [candle for span in spans for candle in self._read(name, wanted, span)] + newest
+        return reread
+
+    def _touched(self, seq: int, seconds: int) -> dict[str, set[int]] | None:
+        """By symbol the intervals that trades behind `seq` were merged into; None when that is not known any more."""
+        pairs = self._state.touched.since(seq)
+        if pairs is None:
+            return None
+        found: dict[str, set[int]] = {}
+        intervals = np.column_stack((pairs[:, 0], pairs[:, 1] // seconds * seconds))
+        for number, slot in np.unique(intervals, axis=0).tolist():
+            found.setdefault(self._state.instruments[number].symbol, set()).add(slot)
+        return found
 
     def _newest(self, symbol: str, wanted: Wanted) -> list[dict[str, Any]]:
+        return self._read(symbol, wanted, _NEWEST)
+
+    def _read(self, symbol: str, wanted: Wanted, span: Span) -> list[dict[str, Any]]:
         chosen = Filter(venues=wanted.venues, kinds=wanted.kinds)
         now_ns, interval = self._wall_ns(), wanted.interval
         try:
-            found = candles(self._state, symbol, interval=interval, span=_NEWEST, wanted=chosen, now_ns=now_ns)
+            found = candles(self._state, symbol, interval=interval, span=span, wanted=chosen, now_ns=now_ns)
         except InvalidInput:  # all trades of this symbol are held coarser by now
             return []
         of: list[dict[str, Any]] = found["candles"]

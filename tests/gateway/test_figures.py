@@ -234,7 +234,7 @@ def test_a_sort_or_limit_out_of_range_is_refused(sort: str, limit: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(
     some_trades,
-    st.sampled_from((("1s", 1), ("10s", 10), ("1m", 60), ("1d", 86400))),
+    st.sampled_from((("1s", 1), ("10s", 10), ("90s", 90), ("1m", 60), ("2m", 120), ("8h", 28800), ("1d", 86400))),
     st.none() | st.integers(NOW - 250 * SECOND, NOW + 5 * SECOND),
     st.none() | st.integers(NOW - 250 * SECOND, NOW + 5 * SECOND),
     st.integers(1, 12),
@@ -379,3 +379,20 @@ def test_candles_finer_than_what_is_held_are_refused_naming_the_finest() -> None
     assert [of["trades"] for of in newest] == [1] * 10
     whole = candles(state, "A", interval="1m", span=Span(), wanted=Filter(), now_ns=NOW)["candles"]
     assert sum(of["trades"] for of in whole) == len(trades)
+
+
+@pytest.mark.parametrize(("interval", "seconds"), [("90s", 90), ("75s", 75), ("2m", 120), ("3m", 180)])
+def test_candles_never_cut_what_is_held_however_the_interval_lies_to_it(interval: str, seconds: int) -> None:
+    trades, state = folded()
+    found = candles(state, "A", interval=interval, span=Span(limit=1000), wanted=Filter(), now_ns=NOW)["candles"]
+    for candle in found:
+        start = _nanoseconds(candle["start"])
+        inside = [pair for pair in numbered(trades) if start <= pair[1].timestamp < start + seconds * SECOND]
+        expected = oracle.candle(start // SECOND, inside)
+        assert {name: candle[name] for name in expected} == expected
+    held = sum(of["trades"] for of in found)
+    assert held == len(trades) if seconds % 60 == 0 else 500 < held < 1200
+    if seconds % 60:
+        with pytest.raises(InvalidInput, match="held at 60 s, expected that or a multiple"):
+            span = Span(start=NOW - 7200 * SECOND)
+            candles(state, "A", interval=interval, span=span, wanted=Filter(), now_ns=NOW)

@@ -14,6 +14,7 @@ from gateway.reading.open_windows import OPEN
 from gateway.reading.running import EVER, Range
 from gateway.streaming.views import Views
 from telemetry.errors import InvalidInput
+from telemetry.times import format_time
 from tests.gateway.test_aggregator import NOW, offer, trade
 from tests.gateway.test_figures import SECOND, state_of
 
@@ -270,6 +271,48 @@ def test_a_candle_is_told_again_when_it_closes_though_nobody_trades() -> None:
     wall.now += 11 * SECOND
     live.tick(1, 500 * MS)
     assert slot.take() is None
+
+
+def test_a_late_trade_is_told_with_the_candle_that_it_revises_however_old_that_is() -> None:
+    minute = 60 * SECOND
+    some = [trade(number, at=NOW - number * minute, symbol=symbol) for number in range(700, 0, -1) for symbol in "AB"]
+    state = state_of(some)
+    live = Live(Views(state, Latency(), freshness=dict, health=dict, wall_ns=lambda: NOW, monotonic_ns=lambda: 0))
+    slot = subscribe(live, topic="candles", interval="1m")
+    assert {name: len(of) for name, of in frame(slot)["data"]["symbols"].items()} == {"A": 2, "B": 2}
+    late = [trade(5000, at=NOW - 600 * minute), trade(6000, at=NOW - 1000 * minute - 1), trade(7000, at=NOW - minute)]
+    offer(state, [*some, *late], 1401, 1403)
+    live.tick(1403, 250 * MS)
+    data = frame(slot)["data"]
+    assert data["symbols"].keys() == {"A"}
+    assert [(of["start"], of["high"], of["revision"], of["trades"]) for of in data["symbols"]["A"]] == [
+        (_minute(NOW - 1000 * minute - 1), "6000", 1402, 1),
+        (_minute(NOW - 600 * minute), "5000", 1401, 2),
+        (_minute(NOW - 2 * minute), "2", 1397, 1),
+        (_minute(NOW - minute), "7000", 1403, 2),
+    ]
+    assert data["reread"] == []
+    offer(state, [*some, *late, trade(1, at=NOW)], 1404, 1404)
+    live.tick(1404, 500 * MS)
+    assert len(frame(slot)["data"]["symbols"]["A"]) == 2, "what was told is not told again"
+
+
+def test_more_late_candles_than_an_update_tells_are_named_to_be_read_again() -> None:
+    minute = 60 * SECOND
+    some = [trade(number, at=NOW - number * minute) for number in range(300, 0, -1)]
+    state = state_of(some)
+    live = Live(Views(state, Latency(), freshness=dict, health=dict, wall_ns=lambda: NOW, monotonic_ns=lambda: 0))
+    slot = subscribe(live, topic="candles", interval="1m")
+    frame(slot)
+    offer(state, [*some, *(trade(9, at=NOW - number * minute) for number in range(200, 2, -1))], 301, 498)
+    live.tick(498, 250 * MS)
+    data = frame(slot)["data"]
+    assert (data["reread"], len(data["symbols"]["A"])) == (["A"], 102)
+    assert [of["revision"] for of in data["symbols"]["A"][:100]] == list(range(399, 499)), "the newest of them"
+
+
+def _minute(at: int) -> str:
+    return format_time(at // (60 * SECOND) * 60 * SECOND)
 
 
 def test_candles_of_a_symbol_that_is_held_coarser_are_empty_and_end_nothing() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.reading.windows import WINDOWS, event_clock, instant_of, interval_of, window_of
+from gateway.reading.windows import INTERVALS, WINDOWS, event_clock, instant_of, interval_of, window_of
 from gateway.state.atoms import AtomTable
 from telemetry.errors import InvalidInput
 from telemetry.partial import Watermark
@@ -88,5 +88,29 @@ def test_all_is_no_window_and_other_names_are_refused() -> None:
     for name in ("2m", "", "1M", "all "):
         with pytest.raises(InvalidInput, match="^window: expected one of 10s 1m 5m 1h 1d all"):
             window_of(name, NOW, AtomTable(1000))
-    with pytest.raises(InvalidInput, match="^interval: expected one of 1s"):
-        interval_of("2h")
+
+
+def test_a_candle_may_be_as_long_as_divides_a_day_and_nothing_else() -> None:
+    assert [interval_of(name) for name in INTERVALS] == [1, 5, 10, 30, 60, 300, 900, 1800, 3600, 14400, 86400]
+    given = {"2m": 120, "10m": 600, "90s": 90, "45m": 2700, "2h": 7200, "86400s": 86400, "1440m": 86400, "24h": 86400}
+    assert {name: interval_of(name) for name in given} == given
+    for name in (
+        "7m",
+        "0s",
+        "-1m",
+        "1",
+        "m",
+        "1M",
+        "01m",
+        "1.5h",
+        "5h",
+        "2d",
+        "1w",
+        "86401s",
+        "1m ",
+        " 1m",
+        "",
+        "9" * 99,
+    ):
+        with pytest.raises(InvalidInput, match="^interval: expected a length that divides a day, such as 1s 5s"):
+            interval_of(name)
