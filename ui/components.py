@@ -1,4 +1,4 @@
-"""Two small components of our own (Streamlit Components v2): the live table, and plain text with a tone.
+"""Components of our own (Streamlit Components v2): the live table, cards, a symbol's figures, and text with a tone.
 
 Streamlit's own text elements read Markdown, which may load pictures from anywhere; symbols and the gateway's words are
 text that others wrote, so they are set by textContent.
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import streamlit as st
 
 from ui.cards import Card
+from ui.facts import Fact, Quote
 from ui.market import COLUMNS, Cell, Order
 
 _HERE = Path(__file__).parent
@@ -40,17 +41,18 @@ p[data-tone="title"] { font-size: 1.15rem; font-weight: 650; }
 """
 
 
-@cache
-def _table() -> Callable[..., Any]:
-    return st.components.v2.component(
-        "telemetry_table", html=_TABLE, css=(_HERE / "table.css").read_text(), js=(_HERE / "table.js").read_text()
-    )
+_CARDS = '<div class="cards"></div>'
+_FACTS = """<div class="frame" tabindex="0" role="region" aria-label="Exact values"><table>
+<thead><tr></tr></thead><tbody></tbody></table></div>"""
+_QUOTE = """<div class="quote"><h2></h2><span class="last"></span><span class="change"></span>
+<span class="badge" hidden></span><dl></dl></div>"""
 
 
 @cache
-def _cards() -> Callable[..., Any]:
-    css, js = ((_HERE / f"cards.{kind}").read_text("utf-8") for kind in ("css", "js"))
-    return st.components.v2.component("telemetry_cards", html='<div class="cards"></div>', css=css, js=js)
+def _component(name: str, html: str) -> Callable[..., Any]:
+    """A component whose style and script are in files of its name."""
+    css, js = ((_HERE / f"{name}.{kind}").read_text("utf-8") for kind in ("css", "js"))
+    return st.components.v2.component(f"telemetry_{name}", html=html, css=css, js=js)
 
 
 @cache
@@ -86,13 +88,23 @@ def symbol_table(shown: Shown, *, key: str) -> str | None:
         "view": {**shown.order._asdict(), "first": shown.first, "count": len(shown.symbols)},
         **{name: getattr(shown, name) for name in ("first", "total", "all", "as_of_seq", "stale")},
     }
-    answer = _table()(key=key, data=data, on_chosen_change=_nothing, on_view_change=_nothing)
+    answer = _component("table", _TABLE)(key=key, data=data, on_chosen_change=_nothing, on_view_change=_nothing)
     return answer.chosen if isinstance(answer.chosen, str) else None
 
 
 def cards_row(cards: Sequence[Card], *, stale: bool, key: str) -> None:
     """The cards, beside one another."""
-    _cards()(key=key, data={"cards": [card._asdict() for card in cards], "stale": stale})
+    _component("cards", _CARDS)(key=key, data={"cards": [card._asdict() for card in cards], "stale": stale})
+
+
+def quote_head(quote: Quote, *, as_of_seq: int, stale: bool, key: str) -> None:
+    """How a symbol stands."""
+    _component("quote", _QUOTE)(key=key, data=quote._asdict() | {"as_of_seq": as_of_seq, "stale": stale})
+
+
+def facts_table(windows: Sequence[str], facts: Sequence[Fact], *, key: str) -> None:
+    """Exact values, window beside window."""
+    _component("facts", _FACTS)(key=key, data={"windows": list(windows), "facts": [list(fact) for fact in facts]})
 
 
 def _nothing() -> None:

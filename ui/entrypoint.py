@@ -27,6 +27,7 @@ from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.logs import begin_logs
 from telemetry.supervisor import wait_supervisor_gone
+from ui.board import Ask
 from ui.candles import CANDLES, Book, Candle
 from ui.environment import UiSettings
 from ui.feed import Feed
@@ -73,8 +74,9 @@ def desk() -> Desk:
     for part in (feed, sampler, references):
         part.start()
 
-    def history(symbol: str, interval: str) -> list[Candle]:
-        candles: list[Candle] = door.candles(symbol, interval, CANDLES)["candles"]
+    def history(ask: Ask) -> list[Candle]:
+        chosen = {"venue": list(ask.venues), "kind": list(ask.kinds)}
+        candles: list[Candle] = door.candles(ask.symbols[0], ask.interval, CANDLES, **chosen)["candles"]
         return candles
 
     return Desk(
@@ -172,7 +174,7 @@ def main() -> int:
 def _warm_up() -> None:
     """The stream and the history begin with the process, not with the first viewer."""
     desk()
-    for name in ("ui.places", "ui.strip", *(f"ui.pages.{name}" for name in PAGES)):
+    for name in ("ui.places", "ui.strip", *(f"ui.screens.{name}" for name in PAGES)):
         import_module(name)
 
 

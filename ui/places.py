@@ -20,8 +20,9 @@ class Place(NamedTuple):
 
     def page(self) -> Page:
         """The page as Streamlit has it."""
-        # The modules import this one for their links.
-        content: Callable[[], None] = import_module(f"ui.pages.{self.name}").page
+        # Here, because the modules import this one for their links. They are in no folder called `pages`: Streamlit
+        # would take its files for pages of their own, as long as no viewer has been at the navigation below.
+        content: Callable[[], None] = import_module(f"ui.screens.{self.name}").page
         default = self == PLACES["overview"]
         # No icon: Streamlit fetches the one of a tab from another host.
         return st.Page(content, title=self.title, url_path=self.name, default=default)

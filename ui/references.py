@@ -9,11 +9,10 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import structlog
 
-from telemetry.client import Gateway
 from telemetry.errors import InvalidInput, TelemetryError
 from telemetry.times import format_time
 from ui.feed import Feed
@@ -26,10 +25,21 @@ ONE_BY_ONE = 50  # symbols that are asked for by their candles, each minute
 logger = structlog.get_logger("references")
 
 
+Row = Mapping[str, Any]
+
+
+class Door(Protocol):
+    """What is needed of the gateway's client."""
+
+    def get(self, path: str, parameters: Mapping[str, Any]) -> dict[str, Any]: ...
+
+    def candles(self, symbol: str, interval: str, limit: int, **parameters: Any) -> dict[str, Any]: ...
+
+
 class References:
     """`start` begins; `prices` are those of a day ago, as far as they are known."""
 
-    def __init__(self, feed: Feed, door: Gateway) -> None:
+    def __init__(self, feed: Feed, door: Door) -> None:
         self.prices: Mapping[str, str] = {}
         self._feed, self._door = feed, door
         self._closing = threading.Event()
@@ -53,33 +63,34 @@ class References:
                 continue
             wait = EVERY_SECONDS
             try:
-                self._ask(view.all.rows, format_time(time.time_ns() - DAY_NS))
+                self.prices = day_ago(self._door, view.all.rows, format_time(time.time_ns() - DAY_NS), self.prices)
             except TelemetryError as error:
                 logger.warning("failed", reason=error.detail)
 
-    def _ask(self, rows: Mapping[str, Mapping[str, Any]], at: str) -> None:
-        older = older_than(rows, at)
-        if not older:
-            self.prices = {}
-            return
-        found = self._door.get("/v1/stats", {"window": "1d", "at": at, "limit": 100_000})["symbols"]
-        prices = {symbol: row["price_last"] for symbol, row in found.items() if row["price_last"] is not None}
-        kept = {symbol: price for symbol, price in self.prices.items() if symbol in older}
-        missing = [symbol for symbol in older if symbol not in prices and symbol not in kept]
-        for symbol in missing[:ONE_BY_ONE]:
-            if (price := self._last_before(symbol, at)) is not None:
-                kept[symbol] = price
-        self.prices = {**kept, **prices}
 
-    def _last_before(self, symbol: str, at: str) -> str | None:
-        """The close of the newest candle that had begun by then; None where nothing so fine is held any more."""
-        try:
-            candles = self._door.candles(symbol, "1m", 1, end=at)["candles"]
-        except InvalidInput:
-            return None
-        return candles[-1]["close"] if candles else None
+def day_ago(door: Door, rows: Mapping[str, Row], at: str, known: Mapping[str, str]) -> dict[str, str]:
+    """The last price at an instant by symbol; of those who have not traded since, what is known stays."""
+    older = older_than(rows, at)
+    if not older:
+        return {}
+    found = door.get("/v1/stats", {"window": "1d", "at": at, "limit": 100_000})["symbols"]
+    prices = {symbol: str(row["price_last"]) for symbol, row in found.items() if row["price_last"] is not None}
+    prices |= {symbol: known[symbol] for symbol in older if symbol in known and symbol not in prices}
+    for symbol in [symbol for symbol in older if symbol not in prices][:ONE_BY_ONE]:
+        if (price := _last_before(door, symbol, at)) is not None:
+            prices[symbol] = price
+    return {symbol: prices[symbol] for symbol in older if symbol in prices}
 
 
-def older_than(rows: Mapping[str, Mapping[str, Any]], at: str) -> Sequence[str]:
+def _last_before(door: Door, symbol: str, at: str) -> str | None:
+    """The close of the newest candle that had begun by then; None where nothing so fine is held any more."""
+    try:
+        candles = door.candles(symbol, "1m", 1, end=at)["candles"]
+    except InvalidInput:
+        return None
+    return str(candles[-1]["close"]) if candles else None
+
+
+def older_than(rows: Mapping[str, Row], at: str) -> Sequence[str]:
     """The symbols that traded before an instant, which is a text as the gateway's: those sort as the times do."""
     return [symbol for symbol, row in rows.items() if (row.get("first_timestamp") or at) < at]

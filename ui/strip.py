@@ -12,7 +12,7 @@ import streamlit as st
 
 from ui import places
 from ui.board import View
-from ui.entrypoint import Desk, desk
+from ui.entrypoint import desk
 
 TITLE = "Trading Telemetry"
 EVERY_SECONDS = 1.0  # at any pace: the strip says how old the figures are
@@ -41,7 +41,7 @@ def strip(title: str) -> None:
 
     def draw() -> None:
         parts = desk()
-        data = state(parts, parts.feed.view(), title, time.time_ns())
+        data = state(parts.timezone, parts.feed.view(), title, time.time_ns())
         wanted = _component()(key="strip", data=data, on_wanted_change=_nothing).wanted
         if wanted in places.PLACES:
             places.go(wanted)
@@ -50,7 +50,7 @@ def strip(title: str) -> None:
         st.fragment(draw, run_every=EVERY_SECONDS)()
 
 
-def state(parts: Desk, view: View, title: str, now: int) -> dict[str, Any]:
+def state(zone: str, view: View, title: str, now: int) -> dict[str, Any]:
     """What the strip shows: times in ms since 1970, counts, None where nothing is known. `now` is in UTC ns."""
     health = view.health.rows
     phase = view.status.phase
@@ -58,7 +58,7 @@ def state(parts: Desk, view: View, title: str, now: int) -> dict[str, Any]:
     known = bool(view.status.connection)
     return {
         "title": f"{title} · {TITLE}",
-        "zone": parts.timezone,
+        "zone": zone,
         "now": now // 1_000_000,
         "heard": view.heard // 1_000_000 if known else None,
         "seq": view.seq,

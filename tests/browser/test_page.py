@@ -170,7 +170,7 @@ def test_a_double_click_counts_once_and_a_new_ticket_counts_again(page: Page, ti
 def test_a_symbol_that_is_markup_is_shown_as_written_wherever_it_stands(page: Page, stack: Stack) -> None:
     stack.post(symbol=HOSTILE, side="buy", quantity="2", price="1.5")
     line(page, HOSTILE).click(timeout=PATIENCE)
-    expect(page.get_by_role("status").filter(has_text=HOSTILE).first).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible(timeout=PATIENCE)
     chart = page.get_by_test_id("stEChartsChart")
     expect(chart).to_have_attribute("aria-label", f"Candles of {HOSTILE}")
     chart.hover()
@@ -197,7 +197,7 @@ def test_an_address_leads_to_its_symbol_also_after_a_reload(context: BrowserCont
     for symbol in ("ONE/USD", "TWO"):
         stack.post(symbol=symbol, side="buy", quantity="1", price="10")
     page = visit(context, stack, "symbol?symbol=ONE%2FUSD")
-    title = page.get_by_role("status").filter(has_text="ONE/USD").first
+    title = page.get_by_role("heading", name="ONE/USD")
     expect(title).to_be_visible(timeout=PATIENCE)
     page.reload()
     expect(title).to_be_visible(timeout=PATIENCE)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from tests.ui.rows import candle
-from ui.charts import DOWN, EMPTY, FEWEST, UP, price_chart
+from ui.charts import DOWN, EMPTY, FEWEST, UP, price_chart, running_vwap
 
 ROWS = [
     candle("2026-11-22T23:59:00.000000000Z", 1, open="10", close="11", quantity="5"),
@@ -27,9 +27,29 @@ def test_times_are_shown_in_the_zone_of_the_reader() -> None:
 
 
 def test_each_volume_has_the_colour_of_its_candle() -> None:
-    up, down = price_chart(ROWS, interval="1m", zone="UTC")["series"][1:]
+    up, down = price_chart(ROWS, interval="1m", zone="UTC")["series"][1:3]
     assert (up["itemStyle"]["color"], up["data"][-2:]) == (UP, [5.0, EMPTY])
     assert (down["itemStyle"]["color"], down["data"][-2:]) == (DOWN, [EMPTY, 0.25])
+
+
+def test_the_vwap_line_is_that_of_all_candles_up_to_each() -> None:
+    trades: list[tuple[str, float | None]] = [("1", 10.0), ("3", None), ("3", 14.0)]
+    rows = [candle(ROWS[0]["start"], 1, quantity=quantity, vwap=vwap) for quantity, vwap in trades]
+    assert running_vwap(rows) == [10.0, 10.0, 13.0]
+    line = price_chart(rows, interval="1m", zone="UTC")["series"][3]
+    assert line["data"][-3:] == [10.0, 10.0, 13.0]
+
+
+def test_imbalance_is_shown_to_either_side_and_not_where_no_side_is_known() -> None:
+    sides: tuple[dict[str, str], ...] = (
+        {"buy_quantity": "3", "sell_quantity": "1"},
+        {"buy_quantity": "0", "sell_quantity": "2"},
+        {},
+    )
+    rows = [candle(ROWS[0]["start"], 1, **of) for of in sides]
+    bought, sold = price_chart(rows, interval="1m", zone="UTC")["series"][4:]
+    assert bought["data"][-3:] == [0.5, EMPTY, EMPTY]
+    assert sold["data"][-3:] == [EMPTY, -1.0, EMPTY]
 
 
 def test_one_price_only_still_gives_the_axis_a_height() -> None:

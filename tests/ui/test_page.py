@@ -12,7 +12,9 @@ from streamlit.testing.v1 import AppTest
 
 from tests.ui.rows import row
 from tests.ui.scripted_stream import ScriptedStream, until
+from ui import facts
 from ui.entrypoint import desk
+from ui.filters import Filters
 
 HOSTILE = "![x](http://example.invalid/x.png) <img src=x onerror=alert(1)>"
 
@@ -35,13 +37,19 @@ def run(page: AppTest) -> AppTest:
 
 
 def overview() -> None:
-    from ui.pages.overview import page
+    from ui.screens.overview import page
 
     page()
 
 
 def ticket() -> None:
-    from ui.pages.ticket import page
+    from ui.screens.ticket import page
+
+    page()
+
+
+def symbol() -> None:
+    from ui.screens.symbol import page
 
     page()
 
@@ -95,3 +103,19 @@ def test_the_ticket_completes_known_symbols_and_says_that_it_sends_no_order(stre
     words = shown(live_page(ticket))
     assert f'"symbols": ["{HOSTILE}", "BTC-USDT"]' in words
     assert "It sends no order to a venue" in words
+
+
+def test_the_page_of_a_symbol_shows_its_candles_and_every_figure_with_its_own_digits(stream: ScriptedStream) -> None:
+    exact = "123456789012345678901234567890.000000000000000001"
+    stream.symbols = {"BTC-USDT": row(notional=exact)}
+    page = live_page(symbol)
+    asked = facts.asks("BTC-USDT", Filters())
+    until(lambda: all(desk().feed.want(*asked).part(ask).started for ask in asked))
+    words = shown(run(page))
+    assert exact in words
+    assert "64,250.10" in words
+    assert page.query_params["symbol"] == "BTC-USDT"
+
+
+def test_without_trades_the_page_of_a_symbol_says_how_to_send_one(stream: ScriptedStream) -> None:
+    assert "No trades yet" in shown(live_page(symbol))
