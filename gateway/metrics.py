@@ -27,6 +27,7 @@ from prometheus_client.registry import Collector
 from gateway.aggregator import Aggregator
 from gateway.app import Gateway
 from gateway.latency import BOUNDS
+from gateway.metrics_orders import order_seconds
 from gateway.reading.selection import Part, between
 from gateway.reading.whole import Asked, Filter, Whole, read, select, warm
 from gateway.reading.windows import event_clock, window_of
@@ -99,6 +100,7 @@ class GatewayCollector(Collector):
         yield self._latency()
         yield from trades
         if self._gateway.caught_up:
+            yield order_seconds(self._gateway.state.orders)
             text = "Trades left out because they kill workers"
             yield CounterMetricFamily("telemetry_quarantined", text, value=quarantined)
 

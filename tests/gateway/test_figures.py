@@ -157,6 +157,28 @@ def test_an_empty_window_has_zeros_and_nulls_and_totals_exist() -> None:
     assert row_of(state, "A", Asked("all", NOW, Filter(venues=("Z",))))["trades_per_second"] is None
 
 
+@pytest.mark.parametrize(("window", "seconds"), [("10s", 10), ("1m", 60), ("5m", 300), ("1h", 3600), ("1d", 86400)])
+def test_when_all_feeds_stop_every_window_falls_to_nothing_within_its_length(window: str, seconds: int) -> None:
+    """A live feed until NOW, then nothing but time; the filters see the same."""
+    live = [trade(at=NOW - n * SECOND, received_at=NOW - n * SECOND, venue=v) for n in range(120, -1, -1) for v in "XY"]
+    state = state_of(live)
+    limit = seconds + (60 if window == "1d" else 0)  # the window of a day ends with a minute
+    shown = []
+    for passed in (*range(0, limit, max(1, seconds // 60)), limit, limit + 1):
+        for wanted in (Filter(), Filter(("A",), ("X",), ("print",))):
+            found = stats(state, window=window, wanted=wanted, page=Page(), now_ns=NOW + passed * SECOND)
+            start, end = _nanoseconds(found["window_start"]), _nanoseconds(found["window_end"])
+            assert start <= NOW + passed * SECOND - seconds * SECOND + 60 * SECOND
+            inside = [of for of in live if start <= of.timestamp < end and (not wanted.venues or of.venue == "X")]
+            assert found["totals"]["trades"] == len(inside)
+        shown.append((passed, found["totals"]["trades"]))
+    assert shown[0][1] > 0
+    assert {count for passed, count in shown if passed >= limit} == {0}
+    assert [count for _, count in shown] == sorted((count for _, count in shown), reverse=True)
+    everything = stats(state, window="all", wanted=Filter(), page=Page(), now_ns=NOW + 10**6 * SECOND)
+    assert everything["totals"]["trades"] == len(live)
+
+
 def test_one_trade_has_a_deviation_of_zero_and_no_rate() -> None:
     row = row_of(state_of([trade(side=0)]), "A", Asked("all", NOW, Filter()))
     assert (row["quantity_std"], row["imbalance"], row["trades_per_second"], row["interarrival_mean"]) == (

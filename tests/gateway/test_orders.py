@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from gateway.aggregator import Aggregator
+from gateway.metrics_orders import BOUNDS, order_seconds
 from gateway.reading.orders import SECONDS, OrdersAsked, prepare_orders
 from gateway.snapshot import Snapshot
 from gateway.state.orders import OTHER, Orders
@@ -183,6 +184,22 @@ def test_the_snapshot_holds_them_and_a_restored_state_goes_on_alike(tmp_path: Pa
         offer(target, some, 1501, 2000)
     assert answers(restored) == answers(state)
     assert restored.orders.frontier == state.orders.frontier
+
+
+def test_prometheus_counts_times_by_liquidity_up_to_each_bound() -> None:
+    seconds = {"maker": [0.5, 30.0, 7000.0], "taker": [0.00005, 0.002, 0.002, 0.0495], "": [-1.0]}
+    some = [
+        filled(NOW, round(of * 1e9), liquidity=name, venue=f"V{of}")
+        for name, all_of in seconds.items()
+        for of in all_of
+    ]
+    family = order_seconds(applied(some, 3).orders)
+    found = {(one.name[28:], *one.labels.values()): one.value for one in family.samples}
+    for name, all_of in seconds.items():
+        for bound in BOUNDS:
+            assert found["_bucket", name, str(bound)] == sum(0 <= of <= bound for of in all_of), (name, bound)
+        assert found["_bucket", name, "+Inf"] == found["_count", name] == sum(of >= 0 for of in all_of)
+        assert found["_sum", name] == pytest.approx(sum(of for of in all_of if of >= 0), rel=1e-12)
 
 
 def test_the_route_shows_orders_beside_the_stages(gateway: Gateway, symbol: str) -> None:
