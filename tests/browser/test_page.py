@@ -4,107 +4,17 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
 from tests.browser.stack import Stack
+from tests.browser.viewing import HOSTILE, PATIENCE, cell, fill, line, visit
 
 pytestmark = pytest.mark.timeout(180)
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage"]
-LOOPBACK = re.compile(r"(https?|wss?)://(127\.0\.0\.1|localhost)[:/]|(data|blob):")
-HOSTILE = "<img src=x onerror=alert(1)>"
 SHOWN_SECONDS = 2.0  # from the click to the figures
-PATIENCE = 20_000  # ms, for what is not measured
-
-
-@pytest.fixture(scope="module")
-def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    with Stack(tmp_path_factory.mktemp("stack")) as stack:
-        yield stack
-
-
-# What the component library throws when a part of the page is taken away at the moment in which it opens its overlay;
-# nothing is missing then, and nothing of ours can be done about it.
-OVERLAY = "SSUI_V2_OVERLAY_DISCONNECTED"
-
-
-@pytest.fixture(scope="module")
-def browser(chromium: str) -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS)
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def context(browser: Browser) -> Iterator[BrowserContext]:
-    """Tabs of one viewer; the test fails if one complains, raises, opens a dialog, or asks anything off loopback."""
-    complaints: list[str] = []
-
-    def refuse_dialog(dialog: Dialog) -> None:
-        complaints.append(f"dialog {dialog.message}")
-        dialog.dismiss()
-
-    def listen(page: Page) -> None:
-        page.on("console", lambda message: complaints.append(message.text) if _is_bad(message) else None)
-        page.on("pageerror", lambda error: complaints.append(str(error)) if OVERLAY not in str(error) else None)
-        page.on("dialog", refuse_dialog)
-        page.on("request", lambda sent: None if LOOPBACK.match(sent.url) else complaints.append(sent.url))
-        page.on("websocket", lambda socket: None if LOOPBACK.match(socket.url) else complaints.append(socket.url))
-
-    context = browser.new_context(viewport={"width": 1280, "height": 1000}, reduced_motion="reduce")
-    context.on("page", listen)
-    yield context
-    context.close()
-    assert complaints == []
-
-
-def _is_bad(message: ConsoleMessage) -> bool:
-    # Streamlit finds out where its server is by asking below the address of the page first, where it is not.
-    return message.type == "error" and "/_stcore/" not in message.location["url"]
-
-
-def visit(context: BrowserContext, stack: Stack, address: str = "") -> Page:
-    """A page of its own in a tab of its own, when it is live."""
-    page = context.new_page()
-    page.goto(f"{stack.page_url}/{address}")
-    expect(page.locator("[data-chip=gateway]")).to_contain_text("ready", timeout=PATIENCE)
-    return page
-
-
-@pytest.fixture
-def page(context: BrowserContext, stack: Stack) -> Page:
-    """The overview."""
-    return visit(context, stack)
-
-
-@pytest.fixture
-def ticket(context: BrowserContext, stack: Stack) -> Page:
-    """The page that records a trade."""
-    return visit(context, stack, "ticket")
-
-
-def fill(page: Page, symbol: str, quantity: str, price: str, side: str = "Buy") -> Locator:
-    """Fill the ticket; the button that sends it."""
-    page.get_by_label("Symbol", exact=True).fill(symbol)
-    page.get_by_text(side, exact=True).click()
-    page.get_by_label("Quantity", exact=True).fill(quantity)
-    page.get_by_label("Price", exact=True).fill(price)
-    return page.get_by_role("button", name="Record trade")
-
-
-def line(page: Page, symbol: str) -> Locator:
-    """The line of a symbol in the table."""
-    return page.locator("tbody tr").filter(has=page.get_by_role("rowheader", name=symbol, exact=True))
-
-
-def cell(page: Page, symbol: str, column: str) -> Locator:
-    """One value of the table."""
-    return line(page, symbol).locator(f"[data-column={column}]")
 
 
 def test_an_empty_page_says_how_to_send_the_first_trade_which_then_appears(page: Page, stack: Stack) -> None:
