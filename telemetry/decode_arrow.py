@@ -47,5 +47,5 @@ def _part(batch: pa.RecordBatch, received_at: int) -> Part:
         pass
     try:
         return items_of(batch)
-    except (pa.ArrowException, ValueError) as error:
+    except (pa.ArrowException, ValueError, ArithmeticError) as error:  # the last: a decimal beyond its precision
         raise unparsable(f"expected values that can be read: {printable(str(error))}") from None
