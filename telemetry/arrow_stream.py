@@ -15,6 +15,7 @@ import pyarrow as pa
 from pyarrow import types
 
 from telemetry.decode_reference import MAX_TRADES, MAX_VALUES, too_many, unparsable
+from telemetry.flatbuffer import BOOL, I64, Table
 from telemetry.trade import printable
 
 MAX_BATCHES = 1_000  # a batch costs as much as some hundred trades, however few it has
@@ -28,7 +29,6 @@ _HEADER, _BODY_LENGTH = 2, 3  # of Message
 _ID, _DATA, _IS_DELTA = 0, 1, 2  # of DictionaryBatch
 _LENGTH, _BUFFERS, _COMPRESSION = 0, 2, 3  # of RecordBatch
 _BUFFER = struct.Struct("<qq")  # offset, length
-_BOOL, _U16, _I32, _U32, _I64 = map(struct.Struct, ("<?", "<H", "<i", "<I", "<q"))
 
 
 def read_batches(body: bytes) -> list[pa.RecordBatch]:
@@ -98,14 +98,14 @@ def _check_messages(body: bytes) -> None:
     dictionaries: dict[int, int] = {}  # bytes of each
     rows = batches = looked_at = 0
     for message in _messages(body):
-        table = _Table.root(message.metadata.to_pybytes())
+        table = Table.root(message.metadata.to_pybytes())
         header = table.table(_HEADER)
         if message.type == "dictionary":
-            if header.number(_BOOL, _IS_DELTA):
+            if header.number(BOOL, _IS_DELTA):
                 raise unparsable("expected whole dictionaries, received a delta")
-            dictionaries[header.number(_I64, _ID)] = _bytes_of(header.table(_DATA), table)
+            dictionaries[header.number(I64, _ID)] = _bytes_of(header.table(_DATA), table)
         elif message.type == "record batch":
-            rows += header.number(_I64, _LENGTH)
+            rows += header.number(I64, _LENGTH)
             batches += 1
             looked_at += _bytes_of(header, table) + sum(dictionaries.values())
         if rows > MAX_TRADES:
@@ -132,57 +132,13 @@ def _messages(body: bytes) -> Iterator[pa.ipc.Message]:
         raise unparsable(f"expected the mark of the end of an Arrow IPC stream and nothing behind, received {what}")
 
 
-def _bytes_of(batch: _Table, message: _Table) -> int:
+def _bytes_of(batch: Table, message: Table) -> int:
     """The bytes of all buffers of a RecordBatch. Raises InvalidInput when they may stand for more than they are."""
     if batch.field(_COMPRESSION):
         raise unparsable("expected buffers without compression; send the stream without a codec")
-    if batch.number(_I64, _LENGTH) < 0:
+    if batch.number(I64, _LENGTH) < 0:
         raise unparsable("expected an Arrow IPC stream: a batch with fewer rows than none")
     size: int = sum(length for _, length in batch.structs(_BUFFER, _BUFFERS))
-    if size > message.number(_I64, _BODY_LENGTH):
+    if size > message.number(I64, _BODY_LENGTH):
         raise unparsable("expected columns that do not share their bytes")
     return size
-
-
-class _Table:
-    """A table of a flatbuffer (its fields by number). Reading outside raises struct.error."""
-
-    def __init__(self, data: bytes, at: int) -> None:
-        self._data, self._at = data, at
-        start = at - int(_I32.unpack_from(data, at)[0])
-        if start < 0:
-            raise struct.error("a part of the metadata is outside of them")
-        count = (int(_U16.unpack_from(data, start)[0]) - 4) // 2
-        self._offsets: tuple[int, ...] = struct.unpack_from(f"<{max(0, count)}H", data, start + 4)
-
-    @classmethod
-    def root(cls, data: bytes) -> _Table:
-        """The outermost."""
-        return cls(data, int(struct.unpack_from("<I", data)[0]))
-
-    def field(self, number: int) -> int:
-        """Where the field is, 0 when it is absent."""
-        offset = self._offsets[number] if number < len(self._offsets) else 0
-        return self._at + offset if offset else 0
-
-    def number(self, kind: struct.Struct, number: int) -> int:
-        """A number, 0 by default."""
-        place = self.field(number)
-        return int(kind.unpack_from(self._data, place)[0]) if place else 0
-
-    def table(self, number: int) -> _Table:
-        """A table that must be there."""
-        place = self.field(number)
-        if not place:
-            raise struct.error("a part of the metadata is missing")
-        return _Table(self._data, place + int(_U32.unpack_from(self._data, place)[0]))
-
-    def structs(self, kind: struct.Struct, number: int) -> Iterator[tuple[Any, ...]]:
-        """The elements of a vector."""
-        place = self.field(number)
-        if place:
-            place += int(_U32.unpack_from(self._data, place)[0])
-            start, count = place + 4, int(_U32.unpack_from(self._data, place)[0])
-            if start + count * kind.size > len(self._data):
-                raise struct.error("a part of the metadata is outside of them")
-            yield from kind.iter_unpack(self._data[start : start + count * kind.size])

@@ -24,6 +24,7 @@ from telemetry.trade import Trade
 
 SMALL_BYTES = 10_000  # about 50 trades; below, one by one is quicker than arrays
 ROWS_BYTES = 1_800  # about 10 trades; below, the compiled reading gives rows, which are quicker to make than columns
+MAX_INSTRUMENTS = 1_000  # of a body that is to be decoded quickly: a microsecond each
 PART = 300  # trades of a part when a body is cut
 _NOTHING = {"index": 0, "field": "", "detail": "expected at least one trade", "received": "none"}
 _splitter = msgspec.json.Decoder(list[msgspec.Raw])
@@ -129,6 +130,8 @@ class Decoder:
         return self._joined(read, received_at) if read else self.by_reference(body, media, received_at)
 
     def _arrow(self, body: bytes, received_at: int) -> Batch:
+        if (batch := self.plain_arrow(body, received_at)) is not None:
+            return batch
         from telemetry.decode_arrow import read_parts  # pyarrow takes 0.1 s to load, and most gateways need none of it
 
         read = (
@@ -136,6 +139,17 @@ class Decoder:
             for part in read_parts(body, received_at, PART)
         )
         return self._joined(read, received_at)
+
+    def plain_arrow(self, body: bytes, received_at: int, *, quickly: bool = False) -> Batch | None:
+        """The trades of an Arrow stream that can be read in place, in less than 0.1 µs each; None for every other one,
+        with `quickly` also for one that has very many instruments, each of which is an object."""
+        if self._compiled is None:
+            return None
+        try:
+            most = MAX_INSTRUMENTS if quickly else MAX_TRADES
+            return Batch(None, *self._compiled.arrow(body, received_at, most))
+        except Doubt:
+            return None
 
     def _joined(self, read: Iterable[Batch | list[object]], received_at: int) -> Batch:
         batches: list[Batch] = []

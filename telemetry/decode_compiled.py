@@ -16,8 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from telemetry.arrow_plan import plan_of
 from telemetry.columns import Columns
 from telemetry.compiled import slots as at
+from telemetry.compiled.cells import SIZE
 from telemetry.decode_reference import MAX_TRADES, Media
 from telemetry.digests import Digests, Keys, no_keys
 from telemetry.frame import I64, U8, U32, Array, Text
@@ -62,6 +64,8 @@ class CompiledReading:
         scanner: Any = import_module("telemetry.compiled.scanner")
         self._scan_rows, self._scan_columns = scanner.scan_rows, scanner.scan_columns
         self._collect = import_module("telemetry.compiled.columns").collect
+        reader: Any = import_module("telemetry.compiled.arrow")
+        self._find_entries, self._read_rows = reader.find_entries, reader.read_rows
         self._words = np.concatenate((digests.key.table.ravel(), digests.payload.table.ravel()))
         self._idle = [_Memory(_CAPACITY)]  # taken out while it is in use
         self._instruments: dict[bytes, Instrument] = {}  # by their records
@@ -94,8 +98,11 @@ class CompiledReading:
         try:
             return self._columns(text, len(body), media, received_at, most, memory)
         finally:
-            if memory.capacity <= _KEPT and len(self._idle) < _MOST_IDLE:
-                self._idle.append(memory)
+            self._keep(memory)
+
+    def _keep(self, memory: _Memory) -> None:
+        if memory.capacity <= _KEPT and len(self._idle) < _MOST_IDLE:
+            self._idle.append(memory)
 
     def _take(self, most: int) -> _Memory:
         """Memory for so many trades that nobody else uses."""
@@ -114,6 +121,33 @@ class CompiledReading:
         count = self._scan_columns(text, size, media == "lines", self._words, most, memory.capacity, *work)
         if count < 0:
             raise Doubt("not known to the scanner")
+        return self._collected(text, count, received_at, memory)
+
+    def arrow(
+        self, body: bytes, received_at: int, most_instruments: int = MAX_TRADES, *, text: Array | None = None
+    ) -> tuple[Columns, Keys]:
+        """The trades of an Arrow stream as columns. Raises Doubt, also for more instruments. `text` is the body."""
+        plan = plan_of(body)
+        text = np.frombuffer(body, U8) if text is None else text
+        entries = np.empty(2 * plan.entries, I64)
+        for one in plan.dictionaries:
+            place = (one.offsets, one.offset_bytes, one.blob, one.blob_end, one.entries)
+            if self._find_entries(text, *place, entries, one.first) < 0:
+                raise Doubt("an entry that is not plain")
+        cells = np.array(plan.columns, I64)
+        memory = self._take(plan.rows)
+        work = (memory.integers, memory.indices, memory.digests, memory.small)
+        try:
+            columns = len(cells) // SIZE
+            count = self._read_rows(text, cells, entries, columns, self._words, plan.rows, memory.capacity, *work)
+            if count < 0 or memory.integers[at.KNOWN] > most_instruments:
+                raise Doubt("not known to the reader, or too many instruments")
+            return self._collected(text, count, received_at, memory)
+        finally:
+            self._keep(memory)
+
+    def _collected(self, text: Array, count: int, received_at: int, memory: _Memory) -> tuple[Columns, Keys]:
+        work = (memory.integers, memory.indices, memory.digests, memory.small)
         result = memory.integers[at.TOTALS : at.RESULT].tolist()
         out = _Output(count, result)
         self._collect(

@@ -23,7 +23,7 @@ from typing import Any, Protocol
 import structlog
 
 from gateway.app import Gateway
-from gateway.ingest import MEDIA, THREAD_BYTES, measure_client, problem
+from gateway.ingest import MEDIA, decoded, measure_client, problem
 from gateway.ingestion.group import Receipt
 from gateway.reading.parameters import only
 from gateway.streaming.connection import Outlet
@@ -172,10 +172,7 @@ class _Connection:
         try:
             gateway.admit()
             body, media = self._content(message)
-            if len(body) > THREAD_BYTES or media == "arrow":  # the first one loads pyarrow
-                batch = await asyncio.to_thread(self._decoder.decode, body, media, received_at)
-            else:
-                batch = self._decoder.decode(body, media, received_at)
+            batch = await decoded(self._decoder, body, media, received_at)
             receipt = gateway.intake.put(batch, received_ns=received_ns)
         except TelemetryError as error:
             return error

@@ -51,6 +51,12 @@ def _checked_put_word(octets: Array, place: int, word: np.uint64) -> int:
 
 
 @part
+def _checked_double_at(octets: Array, place: int) -> float:
+    value: float = octets[place : place + WORD_BYTES].view(np.float64)[0]
+    return value
+
+
+@part
 def _checked_trailing_zeros(word: np.uint64) -> int:
     count = 0
     while (word >> np.uint64(count)) & np.uint64(1) == 0:
@@ -70,5 +76,6 @@ pointer = _choose("pointer", _checked_pointer)
 behind = _choose("behind", _checked_behind)  # the pointer, so many elements further on
 octets_of = _choose("octets_of", _checked_octets)  # the same memory as bytes
 word_at = _choose("word_at", _checked_word_at)  # eight bytes as a little endian u64
+double_at = _choose("double_at", _checked_double_at)
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import json
 import mmap
 import os
@@ -21,6 +20,7 @@ from telemetry.decode_reference import Media
 from telemetry.digests import Digests
 from telemetry.frame import Array
 from tests.telemetry.bodies import NOW
+from tests.telemetry.guarded import GuardedMemory
 from tests.telemetry.hostile import FIELDS, SYNTAX
 from tests.telemetry.readings import FULL, MEDIA, agree, dumps
 
@@ -51,24 +51,6 @@ def test_keys_of_the_shortest_and_the_longest_texts_equal_those_of_rows(reading:
 
 
 # --- memory -----------------------------------------------------------------------------------------------------------
-
-
-class GuardedMemory:
-    """Bytes whose end is the end of all that may be read: the next page is forbidden."""
-
-    def __init__(self, pages: int = 4) -> None:
-        self._size = pages * mmap.PAGESIZE
-        self._map = mmap.mmap(-1, self._size + mmap.PAGESIZE)
-        self._bytes = np.frombuffer(self._map, np.uint8)
-        forbidden = ctypes.c_void_p(self._bytes.ctypes.data + self._size)
-        libc = ctypes.CDLL(None, use_errno=True)
-        assert libc.mprotect(forbidden, ctypes.c_size_t(mmap.PAGESIZE), 0) == 0, os.strerror(ctypes.get_errno())
-
-    def at_the_end(self, text: bytes) -> Array:
-        """An array of the text that ends where the forbidden page begins."""
-        place = self._bytes[self._size - len(text) : self._size]
-        place[:] = np.frombuffer(text, np.uint8)
-        return place
 
 
 class Scan:
@@ -154,6 +136,14 @@ for body in (*(body for body, _, _ in FIELDS), *SYNTAX, t.dumps(t.some(50)), t.d
         for media in t.MEDIA:
             t.agree(reading, body[:size], media)
 assert t.agree(reading, t.dumps(t.some(50)), "json")
+import contextlib, random
+from telemetry.literals import Doubt
+from tests.telemetry import test_arrow_plan as a
+draw, body = random.Random(20261128), a.stream(a.pa.table(a.KINDS))
+assert len(reading.arrow(body, 1)[0]) == 4
+for _ in range(3000):
+    with contextlib.suppress(Doubt):
+        reading.arrow(a.mutated(draw, body), 1)
 """
     run(program, NUMBA_BOUNDSCHECK="1")
 

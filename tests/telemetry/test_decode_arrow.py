@@ -267,18 +267,19 @@ def test_wrong_offsets_indices_and_bytes_that_are_no_text_are_400() -> None:
 
 FUZZ = """
 import random, resource, sys
-from telemetry.decode import decode_body
+from telemetry.decode import Decoder
+from telemetry.decode_compiled import available
 from telemetry.errors import InvalidInput
 from tests.telemetry.arrow_bodies import bodies, mutated, stream
 resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
-seed, refused = int(sys.argv[1]), 0
+seed, refused, decoder = int(sys.argv[1]), 0, Decoder(compiled=available())
 for number in range(60):
     draw = random.Random(seed + number)
     table, _ = bodies(draw, draw.choice((1, 5, 20)), bad=number % 4 == 0)
     body = stream(table, draw.choice((None, 3)))
     for _ in range(25):
         try:
-            decode_body(mutated(draw, body), "arrow", 10**18)
+            decoder.decode(mutated(draw, body), "arrow", 10**18)
         except InvalidInput:
             refused += 1
 print("refused", refused)
