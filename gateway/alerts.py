@@ -17,12 +17,12 @@ it is past without a word. So of one key "fired" and "resolved" alternate, whate
 differences of `now_ns`; when the clock is set back they begin anew.
 
 Bounds: KEYS alerts per rule (then the oldest resolved ones go, and if none is, the new key is left out and counted in
-`left_out`), PAST past ones (the oldest go), MUTES mutes (more are refused). Pure: no I/O, time is an argument.
+`left_out`), PAST past ones (the oldest go), mutes as gateway.alerting.mutes says. Pure: no I/O, time is an argument.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -30,6 +30,7 @@ from typing import Any
 from gateway.alerting.alert import FIRING, PENDING, RESOLVED, Alert, Event, begin, shown
 from gateway.alerting.fingers import Fingers
 from gateway.alerting.judgement import Judgement, judge
+from gateway.alerting.mutes import Mutes, mute_row
 from gateway.alerting.readings import Readings, Trades
 from gateway.alerting.rule_kinds import FatFinger, Rule
 from telemetry.errors import InvalidInput
@@ -37,7 +38,7 @@ from telemetry.errors import InvalidInput
 VERSION = 1  # of what `export` gives
 KEYS = 1000
 PAST = 1000
-MUTES = 1000
+ANY = 2**63 - 1
 _URGENCY = {"critical": 0, "warning": 1, "info": 2}
 
 
@@ -50,7 +51,7 @@ class Alerts:
         self.left_out: dict[str, int] = {}
         self._live: dict[str, dict[str, Alert]] = {}
         self._past: deque[Alert] = deque(maxlen=PAST)
-        self._mutes: dict[tuple[str, str | None], int] = {}
+        self.mutes = Mutes()
         self._memory: dict[str, dict[str, float]] = {}
         self._number = 0
         self._fingers = Fingers()
@@ -62,8 +63,7 @@ class Alerts:
         """Judge every rule. A rule whose readings are not known leaves its alerts alone."""
         events: list[Event] = []
         readings = readings.asked_once()
-        for mute in [mute for mute, until in self._mutes.items() if until <= now_ns]:
-            del self._mutes[mute]
+        self.mutes.expire(now_ns)
         for rule in self.rules.values():
             live = self._live[rule.name]
             firing = {alert.key for alert in live.values() if alert.state == FIRING}
@@ -125,7 +125,7 @@ class Alerts:
     def _announce(self, alert: Alert, now_ns: int) -> list[Event]:
         if alert.state != FIRING or alert.announced or alert.acknowledged_at is not None:
             return []
-        if (self.muted_until(alert.rule, alert.key) or 0) > now_ns:
+        if (self.mutes.until(alert.rule, alert.key) or 0) > now_ns:
             return []
         alert.announced = True
         alert.fired += 1
@@ -145,11 +145,11 @@ class Alerts:
     def acknowledge(self, number: str, by: str, now_ns: int) -> list[Event]:
         """Somebody has seen it; again by anybody changes nothing. Of a gap it accepts the loss so far.
 
-        Raises InvalidInput for an alert that is not there (not-found) or has not fired (conflict).
+        Raises InvalidInput for an alert that is not there (not-found) or has not fired (not-now).
         """
         alert = self._find(number)
         if alert.state == PENDING:
-            raise InvalidInput(f"alert {number}: expected one that has fired, it is pending", problem="conflict")
+            raise InvalidInput(f"alert {number}: expected one that has fired, it is pending", problem="not-now")
         if not 1 <= len(by) <= 64:
             raise InvalidInput(f"by: expected 1 to 64 characters, received {len(by)}")
         if alert.acknowledged_at is not None:
@@ -161,21 +161,15 @@ class Alerts:
         self._bury(alert)
         return [self._event("acknowledged", alert, now_ns)]
 
-    def mute(self, rule: str, key: str | None, until_ns: int) -> None:
+    def mute(self, rule: str, key: str | None, until_ns: int) -> dict[str, Any]:
         """Tell nothing of a rule, or of one key of it, until then; an instant that is past ends a mute.
 
         Raises InvalidInput for a rule that is not there, or when there are too many mutes.
         """
         if rule not in self.rules:
             raise InvalidInput(f"rule: expected one of the rules, received {rule[:80]!r}", problem="not-found")
-        if len(self._mutes) >= MUTES and (rule, key) not in self._mutes:
-            raise InvalidInput(f"mutes: expected at most {MUTES}, mute a whole rule instead", problem="conflict")
-        self._mutes[rule, key] = until_ns
-
-    def muted_until(self, rule: str, key: str) -> int | None:
-        """When the mute of a rule's key ends, None without one."""
-        ends = [end for of in (None, key) if (end := self._mutes.get((rule, of))) is not None]
-        return max(ends, default=None)
+        self.mutes.add(rule, key, until_ns)
+        return mute_row(rule, key, until_ns)
 
     # --- reading ---------------------------------------------------------------------------------------------------
 
@@ -186,6 +180,11 @@ class Alerts:
         alerts = [alert for live in self._live.values() for alert in live.values()]
         alerts.sort(key=lambda alert: (alert.state != FIRING, _URGENCY[alert.severity], -alert.since, alert.id))
         return [self._shown(alert) for alert in alerts]
+
+    def open(self) -> Counter[tuple[str, str]]:
+        """By rule and severity how many alerts fire, or are latched."""
+        live = (alert for alerts in self._live.values() for alert in alerts.values())
+        return Counter((alert.rule, alert.severity) for alert in live if alert.state != PENDING)
 
     def get(self, number: str) -> dict[str, Any]:
         """One alert, live or past. Raises InvalidInput (not-found)."""
@@ -206,15 +205,16 @@ class Alerts:
             "rules": {name: rule.identity() for name, rule in self.rules.items()},
             "alerts": [asdict(alert) for live in self._live.values() for alert in live.values()],
             "past": [asdict(alert) for alert in self._past],
-            "mutes": [[rule, key, until] for (rule, key), until in self._mutes.items()],
+            "mutes": self.mutes.export(),
             "memory": {rule: dict(memory) for rule, memory in self._memory.items() if memory},
             "fired": dict(self.fired),
             "number": self._number,
             "judged": self._fingers.judged,
         }
 
-    def restore(self, saved: Mapping[str, Any], now_ns: int) -> list[Event]:
-        """Take over what `export` gave, then go on as `reload` does with the rules of now.
+    def restore(self, saved: Mapping[str, Any], now_ns: int, newest: int = ANY) -> list[Event]:
+        """Take over what `export` gave, then go on as `reload` does with the rules of now. `newest` is the last trade
+        there is: a journal may have lost its end.
 
         Raises InvalidInput, and changes nothing, for what is no export of this version.
         """
@@ -225,13 +225,13 @@ class Alerts:
             for each in saved["alerts"]:
                 live[each["rule"]][_place(each["key_of"], each["key"])] = Alert(**each)
             past = deque((Alert(**each) for each in saved["past"]), maxlen=PAST)
-            mutes = {(rule, key): int(until) for rule, key, until in saved["mutes"]}
+            mutes = Mutes(saved["mutes"])
             memory = {rule: dict(saved["memory"].get(rule, {})) for rule in saved["rules"]}
-            fired, number, judged = dict(saved["fired"]), int(saved["number"]), int(saved["judged"])
+            fired, number, judged = dict(saved["fired"]), int(saved["number"]), min(newest, int(saved["judged"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             received = str(error)[:80]
             raise InvalidInput(f"alerts: expected what export gave, version {VERSION}, received {received}") from None
-        self._live, self._past, self._mutes, self._memory = live, past, mutes, memory
+        self._live, self._past, self.mutes, self._memory = live, past, mutes, memory
         self.fired, self._number, self._fingers.judged = fired, number, judged
         return self._retire(saved["rules"], list(self.rules.values()), now_ns)
 
@@ -243,7 +243,7 @@ class Alerts:
                 events += self._resolve(alert, now_ns) if alert.state == FIRING else []
                 self._bury(alert)
             del self._live[name], self._memory[name]
-        self._mutes = {mute: until for mute, until in self._mutes.items() if mute[0] in kept}
+        self.mutes.keep(kept)
         self._adopt(rules)
         return events
 
@@ -289,7 +289,7 @@ class Alerts:
         return Event(self._number, kind, now_ns, self._shown(alert))
 
     def _shown(self, alert: Alert) -> dict[str, Any]:
-        return shown(alert, self.muted_until(alert.rule, alert.key))
+        return shown(alert, self.mutes.until(alert.rule, alert.key))
 
 
 def _place(key_of: str, key: str) -> str:

@@ -117,15 +117,18 @@ LATENCY = answers(
     shape(**FRESH, **_WINDOW, stages=mapping(_STAGE), orders=listing(_ORDER)),
     s422=PARAMETERS,
 )
-FRESHNESS = answers(
-    "What is applied and durable",
-    shape(**FRESH, backlog=COUNT, caught_up=BOOLEAN, journal=optional(TEXT)),
-    s422=PARAMETERS,
-)
 ALIVE = answers("The process is alive", shape(status=TEXT))
 READY = answers(
     "Able to do its work",
-    shape(status=TEXT, ready=BOOLEAN, reasons=listing(TEXT), workers=COUNT, backlog=COUNT),
+    shape(
+        status=TEXT,
+        ready=BOOLEAN,
+        reasons=listing(TEXT),
+        workers=COUNT,
+        backlog=COUNT,
+        open_alerts=COUNT,
+        silent_streams=COUNT,
+    ),
     s503="Not able to do its work; `detail` says why",
 )
 METRICS: Answers = {200: {"description": "Prometheus text format", "content": {"text/plain": {"schema": TEXT}}}}

@@ -8,14 +8,13 @@ Everything here is called on the event loop; only the journal's writer and the w
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import structlog
 
 from gateway.aggregator import Aggregator
+from gateway.clocks import Clocks as Clocks
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex, runs
 from gateway.latency import Latency
@@ -23,6 +22,7 @@ from gateway.live import Live
 from gateway.snapshot import Snapshots
 from gateway.streaming.views import Views
 from gateway.waiters import Waiters
+from gateway.watch import Watch
 from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
@@ -31,14 +31,6 @@ from telemetry.statistics import VERSION
 from telemetry.tasks import AsyncTaskManager, Ready
 
 logger = structlog.get_logger("gateway")
-
-
-@dataclass(frozen=True)
-class Clocks:
-    """The wall clock and the monotonic clock, both in nanoseconds."""
-
-    wall_ns: Callable[[], int] = time.time_ns
-    monotonic_ns: Callable[[], int] = time.monotonic_ns
 
 
 @dataclass(frozen=True)
@@ -63,14 +55,17 @@ class Gateway:
         requests: RequestIndex,
         intake: Intake,
         latency: Latency,
+        watch: Watch,
         bounds: Bounds,
         clocks: Clocks,
     ) -> None:
         self.backbone, self.state, self.intake, self.bounds, self.clocks = backbone, state, intake, bounds, clocks
-        self.latency = latency
+        self.latency, self.watch = latency, watch
+        intake.on_commit = watch.note
         views = Views(
             state,
             latency,
+            streams=watch.freshness,
             freshness=self.freshness,
             health=self.health,
             wall_ns=clocks.wall_ns,
@@ -97,14 +92,19 @@ class Gateway:
         await tasks.start("pump", self._pump)
         await tasks.start("snapshots", self._snapshots.run, stop=self._snapshots.stop)
         await tasks.start("ticks", self._ticks)
+        await tasks.start("watch", self._watch)
 
     async def finish(self) -> None:
-        """The last snapshot, after all tasks have ended."""
+        """Watch the last trades, then the last snapshot, after all tasks have ended."""
+        await self.watch.finish(self.backbone)
         await asyncio.to_thread(self._snapshots.last)
 
     async def _commits(self, ready: Ready) -> None:
         ready()
         await self.intake.run()
+
+    async def _watch(self, ready: Ready) -> None:
+        await self.watch.run(ready, self.backbone, lambda: self.caught_up)
 
     async def _index(self, ready: Ready) -> None:
         """Rebuild from the journal what tells resends from new trades; POST answers 503 until then."""
@@ -251,4 +251,6 @@ class Gateway:
             "reasons": reasons,
             "workers": sum(worker.version_ok for worker in status.workers),
             "backlog": status.durable_seq - self.state.applied,
+            "open_alerts": self.watch.bulletin.alerts.open().total(),
+            "silent_streams": sum(states["silent"] for states in self.watch.freshness.counts().values()),
         }

@@ -16,13 +16,18 @@ from dataclasses import asdict
 from functools import partial
 from typing import cast
 
+import msgspec
 import structlog
 import uvicorn
 import uvloop
 
 from gateway.aggregator import Aggregator
+from gateway.alerting.bulletin import Bulletin
+from gateway.alerting.gathering import Gathering
+from gateway.alerting.rule_file import RuleFile
 from gateway.app import Bounds, Clocks, Gateway
 from gateway.environment import GatewaySettings
+from gateway.freshness import Freshness
 from gateway.guard import Guard
 from gateway.ingest import Ingest
 from gateway.ingestion.feed import MAX_BYTES, Feed
@@ -32,12 +37,16 @@ from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.intake import MAX_TRADES, Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
+from gateway.loss import Loss
 from gateway.metrics import new_registry
 from gateway.routes import new_app
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.stream import Stream
 from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
+from gateway.watch import Watch
+from gateway.watching.calendars import Unloaded
+from gateway.watching.kept import Kept
 from telemetry.backbone.embedded import Embedded
 from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.journal import Journal
@@ -47,6 +56,7 @@ from telemetry.decode import Decoder
 from telemetry.decode_compiled import available
 from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
+from telemetry.hangup import on_hang_up
 from telemetry.logs import begin_logs
 from telemetry.statistics import VERSION
 from telemetry.supervisor import watch_supervisor
@@ -61,9 +71,9 @@ async def run(settings: GatewaySettings) -> None:
     """Serve until SIGTERM, SIGINT, the end of the supervisor or the first failure."""
     loop = asyncio.get_running_loop()
     stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    watch_supervisor(loop, settings.supervisor_fd, stop.set)
+    _obey(loop, stop, settings)
+    rules = RuleFile(settings.rules)
+    rules.read(time.time_ns())  # wrong ones shall cost nothing
     listening = _listen(settings)
     journal = Journal.open(
         settings.data / "journal", segment_bytes=settings.segment_bytes, durability=settings.durability
@@ -78,12 +88,15 @@ async def run(settings: GatewaySettings) -> None:
     ):
         slots = await asyncio.to_thread(new_slots, settings.compiled)
         state.atoms.merging = await asyncio.to_thread(new_merging, settings.compiled)
-        gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots)
+        gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots, rules)
+        loop.add_signal_handler(signal.SIGHUP, on_hang_up(gateway.watch.bulletin.reload, stop.set))
         stream = Stream(gateway)
         registry = new_registry(gateway, stream, settings.metric_symbols)
         guard = Guard(settings.host, (settings.port, settings.ui_port), settings.origins)
         async with AsyncTaskManager(grace=SETTLE_SECONDS) as tasks:
             await gateway.start(tasks)
+            if settings.calendars:
+                await tasks.start("calendars", gateway.watch.keep_calendars, settings.calendar_of_venue)
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
@@ -92,11 +105,24 @@ async def run(settings: GatewaySettings) -> None:
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)
             await stop.wait()
-            gateway.draining = True
-            await gateway.intake.drain()
-            await feed.finish()
-            await gateway.applied(backbone.status().durable_seq, SETTLE_SECONDS)
+            await _drain(gateway, feed)
         await gateway.finish()
+
+
+def _obey(loop: asyncio.AbstractEventLoop, stop: asyncio.Event, settings: GatewaySettings) -> None:
+    """Signals, and the end of the supervisor. SIGHUP is without effect until there are rules to be read again."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, on_hang_up(lambda: None, stop.set))
+    watch_supervisor(loop, settings.supervisor_fd, stop.set)
+
+
+async def _drain(gateway: Gateway, feed: Feed) -> None:
+    """Take nothing more; answer and merge what was taken."""
+    gateway.draining = True
+    await gateway.intake.drain()
+    await feed.finish()
+    await gateway.applied(gateway.backbone.status().durable_seq, SETTLE_SECONDS)
 
 
 def new_decoder(compiled: bool, secret: bytes) -> Decoder:
@@ -132,12 +158,24 @@ def new_merging(compiled: bool) -> Merging:
 
 
 def new_gateway(
-    settings: GatewaySettings, backbone: Embedded, state: Aggregator, journal_id: str, slots: MakeSlots
+    settings: GatewaySettings,
+    backbone: Embedded,
+    state: Aggregator,
+    journal_id: str,
+    slots: MakeSlots,
+    rules: RuleFile,
 ) -> Gateway:
     """The business logic with its parts."""
     keys = KeyIndex(settings.dedupe_trades, pending=settings.intake_trades + MAX_TRADES, slots=slots)
     requests = RequestIndex(settings.dedupe_trades)
-    latency, snapshot = Latency(), Snapshot(settings.data / "snapshot.db", journal_id)
+    latency, loss, clocks = Latency(), Loss(), Clocks()
+    snapshot = Snapshot(settings.data / "snapshot.db", journal_id, loss)
+    gathering = Gathering(state, latency, loss=loss, durable=lambda: backbone.status().durable_seq)
+    bulletin = Bulletin(rules, Kept(settings.data / "alerts.json", journal_id), wall_ns=clocks.wall_ns)
+    streams = Kept(settings.data / "streams.msgpack", journal_id)
+    freshness = new_freshness(settings, streams, clocks)
+    watch = Watch(freshness, loss, bulletin, gathering, streams, clocks)
+    watch.knows_sessions = not settings.calendars
     return Gateway(
         backbone=backbone,
         state=state,
@@ -146,12 +184,30 @@ def new_gateway(
         requests=requests,
         intake=Intake(backbone, keys, requests, latency, limit=settings.intake_trades),
         latency=latency,
+        watch=watch,
         bounds=Bounds(
             backlog_trades=settings.backlog_trades,
             dedupe_trades=settings.dedupe_trades,
         ),
-        clocks=Clocks(),
+        clocks=clocks,
     )
+
+
+def new_freshness(settings: GatewaySettings, kept: Kept, clocks: Clocks) -> Freshness:
+    """The streams as they were saved, and those that are expected."""
+    content, reason = kept.read()
+    sessions = Unloaded(settings.calendar_of_venue)
+    freshness = Freshness(sessions, now_ns=clocks.monotonic_ns())
+    if content is not None:
+        try:
+            freshness.restore(msgspec.msgpack.decode(content), clocks.wall_ns(), clocks.monotonic_ns())
+        except (msgspec.MsgspecError, InvalidInput) as error:
+            reason, freshness = f"it cannot be used: {error}", Freshness(sessions, now_ns=clocks.monotonic_ns())
+    for stream in settings.expected_streams:
+        kind, name = stream.split(":", 1)
+        freshness.expect(kind, [name])
+    logger.info("streams", restored=not reason, reason=reason or None)
+    return freshness
 
 
 def _listen(settings: GatewaySettings) -> socket.socket:

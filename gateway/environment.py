@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator
+from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
+from gateway.alerting.rule_kinds import STREAMS
 from telemetry.environ import Listening, Page, Storage, setting
 
 
@@ -22,6 +25,17 @@ def _origins(value: Any) -> Any:
         if parts.scheme not in ("http", "https") or not parts.hostname or f"{parts.scheme}://{parts.netloc}" != name:
             raise ValueError("not an origin")
     return names
+
+
+def _pairs(between: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
+    def check(values: tuple[str, ...]) -> tuple[str, ...]:
+        for value in values:
+            one, _, other = value.partition(between)
+            if not one or not other or (between == ":" and one not in STREAMS):
+                raise ValueError("not a pair")
+        return values
+
+    return check
 
 
 class GatewaySettings(Listening, Storage, Page):
@@ -42,6 +56,30 @@ class GatewaySettings(Listening, Storage, Page):
         "Other origins whose pages may read the live stream, comma separated; this machine's page always may",
         "origins such as https://desk.example separated by commas",
     )
+    rules: Path | None = setting(
+        None,
+        "The TOML file with the alert rules, read again on SIGHUP; not given: the default rules",
+        "the path of a file",
+    )
+    calendars: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols), AfterValidator(_pairs("="))] = setting(
+        (),
+        "The trading calendars of venues, as VENUE=CALENDAR (of exchange-calendars, such as XNYS=XNYS,GLOBEX=CMES); the"
+        " others are open around the clock",
+        "VENUE=CALENDAR separated by commas",
+    )
+    expected_streams: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_symbols), AfterValidator(_pairs(":"))] = (
+        setting(
+            (),
+            "Streams that are listed as never_seen until they arrive, as KIND:NAME (such as source:mm-1,venue:XNYS)",
+            "KIND:NAME separated by commas, KIND one of venue, source, strategy, symbol",
+        )
+    )
+
+    @property
+    def calendar_of_venue(self) -> dict[str, str]:
+        """The names of calendars by venue."""
+        return {venue: name for venue, _, name in (pair.partition("=") for pair in self.calendars)}
+
     compiled: bool = setting(
         True,
         "Use the functions that numba compiles, where it is installed; false: msgspec and NumPy only, slower",

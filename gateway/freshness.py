@@ -22,7 +22,7 @@ gateway.watching.streams and gateway.watching.gaps. Pure.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,31 +30,26 @@ from numpy.typing import NDArray
 from gateway.alerting.readings import StreamReading
 from gateway.watching.gaps import Gaps
 from gateway.watching.markets import EVER, UNKNOWN, AroundTheClock, Markets, Sessions
-from gateway.watching.streams import KINDS, Ids, Streams, live_trades, pairs_of
+from gateway.watching.states import (
+    FRESH,
+    LEARNING,
+    NEVER_SEEN,
+    QUIET,
+    SILENT,
+    STATES,
+    Changed,
+    Requests,
+    Stream,
+    exported,
+)
+from gateway.watching.streams import KINDS, Ids, Streams, live_rows
 from telemetry.columns import Columns
-from telemetry.errors import InvalidInput
-from telemetry.times import format_time
 
 VERSION = 1
 SECOND, HOUR = 1_000_000_000, 3_600_000_000_000
 LIVE_NS, SHORTEST_NS, TIMES = 60 * SECOND, 5 * SECOND, 3
 STALL_NS = 4 * SECOND
-STATES = ("fresh", "learning", "quiet", "silent", "never_seen")
-FRESH, LEARNING, QUIET, SILENT, NEVER_SEEN = range(5)
 _LAPSED = 1e-9  # seconds: the allowance of who was silent before the gateway began; it stays so until it arrives
-
-
-class Changed(NamedTuple):
-    """A stream's change of state. Instants are of the wall clock in ns; `allowed_seconds` is how long a pause may be
-    now and None where that is not known."""
-
-    kind: str
-    name: str
-    was: str
-    state: str
-    since_ns: int
-    allowed_seconds: float | None
-    last_arrival_ns: int | None
 
 
 class Freshness:
@@ -72,13 +67,13 @@ class Freshness:
         self._markets = Markets(sessions or AroundTheClock())
         self._streams = Streams(self._markets, most or {})
         self._gaps = Gaps(SHORTEST_NS / TIMES / SECOND)
-        self._stall, self._ticked = stall_ns, now_ns
-        self._stalled = False
-        self._hour = -1
+        self._stall, self._ticked, self._stalled, self._hour = stall_ns, now_ns, False, -1
+        self.changes = 0  # of states, since the start
         self._events: list[Changed] = []
         self._last: Ids = np.empty(0, np.int64)  # arrival, monotonic
         self._arrived: Ids = np.empty(0, np.int64)  # the same, wall clock
         self._since: Ids = np.empty(0, np.int64)  # of the state, wall clock
+        self._changed: Ids = np.empty(0, np.int64)  # which of the changes was its last
         self._state: NDArray[np.uint8] = np.empty(0, np.uint8)
         self._limit: NDArray[np.float64] = np.empty(0, np.float64)  # seconds allowed in this hour; inf is not known
         self._pause: NDArray[np.float64] = np.empty(0, np.float64)  # the longest of these since the last arrival
@@ -86,7 +81,7 @@ class Freshness:
     @property
     def forgotten(self) -> dict[str, int]:
         """By kind how many streams were forgotten because there were too many."""
-        return dict(self._streams.forgotten)
+        return {kind: self._streams.forgotten[kind] for kind in KINDS}
 
     def expect(self, kind: str, names: Iterable[str]) -> None:
         """List these streams from the start on, as never seen until they arrive. They are never forgotten."""
@@ -100,26 +95,40 @@ class Freshness:
         """Go by calendars that were loaded anew, of the same venues."""
         self._markets.use(sessions)
 
-    def observe(self, columns: Columns, received_at_ns: int, now_ns: int) -> None:
-        """The trades of one request, which arrived at `received_at_ns` (wall clock), `now_ns` (monotonic)."""
-        live = live_trades(columns, received_at_ns, LIVE_NS)
-        if live is None:
-            return
-        ids = self._streams.find(live)
+    def arrived(self, columns: Columns, requests: Requests) -> None:
+        """The trades of requests that arrived within moments, in the order of their arrival."""
+        count = len(requests.starts)
+        request = np.repeat(np.arange(count), np.diff(requests.starts, append=len(columns)))
+        live = live_rows(columns.timestamp, request, requests.wall_ns, LIVE_NS)
+        if live is not None:
+            if not live.any():
+                return
+            columns = columns.only(live)
+            kept, request = np.unique(request[live], return_inverse=True)
+            requests = Requests(requests.starts[kept], requests.wall_ns[kept], requests.now_ns[kept])
+        ids, places = self._streams.find(columns, request, len(requests.starts))
         self._grow()
-        self._markets.refresh(received_at_ns)
-        last, market = self._last[ids], self._streams.market[ids]
-        opened = (self._markets.opened + (now_ns - received_at_ns))[market]
-        within = (last >= opened) & (last >= self._began) & self._markets.open[market]
-        known = ids if np.count_nonzero(within) == len(ids) else ids[within]
-        self._gaps.add(known, received_at_ns // HOUR % 24, (now_ns - self._last[known]) * 1e-9)
-        self._last[ids], self._arrived[ids], self._pause[ids] = now_ns, received_at_ns, 0
-        idle = self._state[ids] >= QUIET
-        if np.count_nonzero(idle):
-            self._judge(np.unique(ids[idle]), received_at_ns, now_ns)
-            self._pause[ids] = 0
+        self._take(ids, requests.wall_ns[places], requests.now_ns[places])
         if self._streams.missed:
             self._make_room()
+
+    def _take(self, ids: Ids, wall_ns: Ids, now_ns: Ids) -> None:
+        """Arrivals: those of a stream together, in order."""
+        if not len(ids):
+            return
+        latest_ns, shift = int(wall_ns.max()), int(now_ns[-1] - wall_ns[-1])
+        self._markets.refresh(latest_ns)
+        first = np.diff(ids, prepend=-1) != 0
+        last = np.where(first, self._last[ids], np.roll(now_ns, 1))
+        market = self._streams.market[ids]
+        opened = (self._markets.opened + shift)[market]
+        within = (last >= opened) & (last >= self._began) & self._markets.open[market]
+        self._gaps.add(ids[within], latest_ns // HOUR % 24, (now_ns - last)[within] * 1e-9)
+        self._last[ids], self._arrived[ids], self._pause[ids] = now_ns, wall_ns, 0  # the last one of each stays
+        idle = self._state[ids] >= QUIET
+        if idle.any():
+            self._judge(np.unique(ids[idle]), latest_ns, latest_ns + shift)
+            self._pause[ids] = 0
 
     def tick(self, wall_ns: int, now_ns: int) -> list[Changed]:
         """Judge everybody, at least once a second; what has changed since the last time, in order."""
@@ -131,9 +140,24 @@ class Freshness:
         events, self._events = self._events, []
         return events
 
-    def rows(self, now_ns: int) -> dict[str, list[dict[str, Any]]]:
-        """By kind the streams by name as `GET /v1/freshness` shows them."""
-        return {kind: [self._row(number, now_ns) for number in self._sorted(kind)] for kind in KINDS}
+    def streams(self, now_ns: int, numbers: Iterable[int] | None = None) -> Iterator[Stream]:
+        """These streams as they are now; all of them, by kind and name, when none are named."""
+        for number in self.numbers() if numbers is None else numbers:
+            yield self._stream(number, now_ns)
+
+    def numbers(self, kinds: Iterable[str] = KINDS, states: Iterable[str] = STATES) -> list[int]:
+        """The streams of these kinds in these states, by kind and name."""
+        wanted = {STATES.index(state) for state in states}
+        ordered = [number for kind in KINDS if kind in kinds for number in self._sorted(kind)]
+        return ordered if len(wanted) == len(STATES) else [one for one in ordered if int(self._state[one]) in wanted]
+
+    def name(self, number: int) -> tuple[str, str]:
+        """Kind and name of a stream."""
+        return self._streams.kinds[number], self._streams.names[number]
+
+    def changed_since(self, mark: int) -> list[int]:
+        """The streams whose state has changed since `changes` was that number."""
+        return np.flatnonzero(self._changed > mark).tolist()
 
     def readings(self, now_ns: int, kinds: Iterable[str] = KINDS) -> dict[str, dict[str, StreamReading]]:
         """What rules look at, for these kinds of streams."""
@@ -141,11 +165,9 @@ class Freshness:
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By kind how many streams are in each state."""
-        found = {}
-        for kind in KINDS:
-            ids = np.fromiter(self._streams.ids[kind].values(), np.int64)
-            found[kind] = dict(zip(STATES, np.bincount(self._state[ids], minlength=len(STATES)).tolist(), strict=True))
-        return found
+        of = {kind: np.fromiter(self._streams.ids[kind].values(), np.int64) for kind in KINDS}
+        found = {kind: np.bincount(self._state[ids], minlength=len(STATES)) for kind, ids in of.items()}
+        return {kind: dict(zip(STATES, counts.tolist(), strict=True)) for kind, counts in found.items()}
 
     def export(self) -> dict[str, Any]:
         """What a snapshot holds, as plain data: names, instants of the wall clock, states, gaps (bytes)."""
@@ -158,17 +180,7 @@ class Freshness:
     def restore(self, plain: Mapping[str, Any], wall_ns: int, now_ns: int) -> None:
         """Take up what `export` gave, before anything else. Raises InvalidInput when it is something else; then this
         object is of no use any more."""
-        if plain.get("version") != VERSION:
-            raise InvalidInput(f"freshness: expected version {VERSION}, received {plain.get('version')!r}")
-        try:
-            pairs, venues = pairs_of(plain["streams"]), list(plain["venues"])
-            values = {name: np.array(plain[name], array.dtype) for name, array in self._shown().items()}
-            if {len(pairs), len(venues), *map(len, values.values())} != {len(pairs)}:
-                raise ValueError("lists of different lengths")
-            if len(pairs) and values["state"].max() > NEVER_SEEN:
-                raise ValueError("an unknown state")
-        except (KeyError, TypeError, ValueError, OverflowError) as error:
-            raise InvalidInput(f"freshness: expected what was exported, received {error!r}") from None
+        pairs, venues, values = exported(plain, VERSION, {name: array.dtype for name, array in self._shown().items()})
         numbers = np.array([self._streams.number(kind, name) for kind, name in pairs], np.int64)
         self._streams.missed.clear()
         self._grow()
@@ -203,6 +215,7 @@ class Freshness:
         self._last = np.concatenate((self._last, np.full(more, -EVER)))
         self._arrived = np.concatenate((self._arrived, np.full(more, -EVER)))
         self._since = np.concatenate((self._since, np.full(more, -EVER)))
+        self._changed = np.concatenate((self._changed, np.zeros(more, np.int64)))
         self._state = np.concatenate((self._state, np.full(more, NEVER_SEEN, np.uint8)))
         self._limit = np.concatenate((self._limit, np.full(more, np.inf)))
         self._pause = np.concatenate((self._pause, np.zeros(more)))
@@ -245,7 +258,8 @@ class Freshness:
 
     def _change(self, number: int, state: int, wall_ns: int) -> None:
         was = int(self._state[number])
-        self._state[number], self._since[number] = state, wall_ns
+        self.changes += 1
+        self._state[number], self._since[number], self._changed[number] = state, wall_ns, self.changes
         kind, name = self._streams.kinds[number], self._streams.names[number]
         last = _instant(self._arrived[number])
         self._events.append(Changed(kind, name, STATES[was], STATES[state], wall_ns, self._allowed(number), last))
@@ -254,6 +268,7 @@ class Freshness:
         gone = self._streams.make_room(self._last)
         self._last[gone] = self._arrived[gone] = self._since[gone] = -EVER
         self._state[gone], self._limit[gone], self._pause[gone] = NEVER_SEEN, np.inf, 0
+        self._changed[gone] = 0
         self._gaps.clear(gone)
 
     def _allowed(self, number: int) -> float | None:
@@ -266,18 +281,13 @@ class Freshness:
     def _venues(self, number: int) -> list[str]:
         return self._markets.venues(int(self._streams.market[number]))
 
-    def _row(self, number: int, now_ns: int) -> dict[str, Any]:
+    def _stream(self, number: int, now_ns: int) -> Stream:
+        who = self._streams.kinds[number], self._streams.names[number], STATES[self._state[number]]
         since, last = _instant(self._since[number]), _instant(self._arrived[number])
-        return {
-            "name": self._streams.names[number],
-            "state": STATES[self._state[number]],
-            "since": None if since is None else format_time(since),
-            "last_arrival": None if last is None else format_time(last),
-            "seconds": None if last is None else (now_ns - int(self._last[number])) / SECOND,
-            "allowed_seconds": self._allowed(number),
-            "gaps": int(self._gaps.counts(np.array([number]), max(self._hour, 0))[0]),
-            "calendars": self._venues(number),
-        }
+        age = None if last is None else (now_ns - int(self._last[number])) / SECOND
+        is_open = bool(self._markets.open[max(0, self._streams.market[number])])
+        gaps = int(self._gaps.counts(np.array([number]), max(self._hour, 0))[0])
+        return Stream(*who, since, last, age, self._allowed(number), is_open, gaps, self._venues(number))
 
     def _reading(self, number: int, now_ns: int) -> StreamReading:
         allowed = self._allowed(number)

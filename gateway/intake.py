@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
 from dataclasses import replace
 from itertools import compress
 from struct import Struct
@@ -45,6 +46,7 @@ class Intake:
         self.limit = limit
         self.last_seq = 0  # of the last commit
         self.waiting = 0  # trades that no commit holds yet
+        self.on_commit: Callable[[Group, Committed], object] = _ignore  # who watches what is on disk
         self.multipliers: Multipliers = {}  # of trades that are durable or wait
         self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
         self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
@@ -177,6 +179,7 @@ class Intake:
         for entry in group.entries.values():
             self._remember(entry, committed)
         self._latency.committed(committed.last_seq, group.received_ns, committed.at_ns)
+        self.on_commit(group, committed)
         group.end()
 
     def _remember(self, entry: Entry, committed: Committed) -> None:
@@ -234,6 +237,10 @@ def _trade_id(batch: Batch, row: int) -> str:
         return (batch.trades or [])[row].trade_id
     ids = batch.columns.text("trade_id")
     return "" if ids is None else ids[row]
+
+
+def _ignore(group: Group, committed: Committed) -> None:
+    """Nobody watches."""
 
 
 def _pair(digest: bytes) -> tuple[int, int]:

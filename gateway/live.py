@@ -25,7 +25,8 @@ from gateway.streaming.frames import encode
 from telemetry.errors import InvalidInput
 
 STATE_TOPICS = ("stats", "totals", "candles", "latency", "freshness", "health")
-EVENT_TOPICS = ("trades",)
+EVENT_TOPICS = ("trades", "alerts")
+TOLD_ALSO = ("freshness",)  # what comes along with its rows is news by itself
 SUBSCRIPTIONS = 100  # of one connection
 MINIMUM_INTERVAL_MS = 20
 PIECE = 40  # rows made before others have their turn: 2 ms
@@ -247,9 +248,11 @@ class Live:
                 for slot in channel.slots:
                     slot.call()
                 continue
+            before = channel.tick
             with suppress(InvalidInput):  # what could be had at the start cannot be any more: nothing new to tell
                 channel.tick = self._tick(wanted, channel.tick, seq, now_ns)
-            if channel.tick.changed and channel.tick.at_ns == now_ns:
+            news = channel.tick.changed or (wanted.topic in TOLD_ALSO and channel.tick.also != before.also)
+            if news and channel.tick.at_ns == now_ns:
                 for slot in channel.slots:
                     self.skipped += slot.offer(channel.tick)
         return min((channel.due_ns for channel in self._channels.values()), default=None)

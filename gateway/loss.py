@@ -9,6 +9,7 @@ A source is expected to number its trades 1, 2, 3 … (from any number on). Of e
     lost        numbers given up: missing when the numbering began anew, or beyond the ranges that are kept
     unjudged    numbers that came where something had been given up: late ones or repeats, nobody knows
     restarts    how often the numbering began anew
+    holes       how often numbers were found missing, healed or not: a counter that never goes back
 
 A numbering begins anew with a number that is not above the highest, is at most 1 or at most half the highest, and whose
 `timestamp` is later than every one of that source's numbering so far. So trades sent again are repeats (they carry
@@ -21,14 +22,14 @@ of 16 bytes each. Pure: no clock at all.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import repeat
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from gateway.alerting.readings import SourceReading
-from gateway.watching.names import Keys, keys_of, only_name
+from gateway.watching.names import Keys, coded, keys_of, only_name
 from gateway.watching.numbering import Numbering
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
@@ -37,6 +38,7 @@ from telemetry.times import ABSENT
 
 VERSION = 1
 SOURCES, RANGES = 1_000, 1_000
+LABELLED = 100
 _FIRST = np.zeros(1, np.int64)
 
 
@@ -53,7 +55,9 @@ class Loss:
     """All sources."""
 
     def __init__(self, *, most: int = SOURCES, ranges: int = RANGES) -> None:
+        self.seq = 0  # the last trade that was counted; whoever feeds says so
         self.forgotten = 0  # sources
+        self.labelled: list[str] = []  # the first sources there were: they are labels of metrics, and stay so
         self._most, self._ranges = most, ranges
         self._sources: dict[str, Numbering] = {}  # the one heard of last is last
         self._names: dict[int, str] = {}  # by key, as many as there are sources
@@ -80,9 +84,10 @@ class Loss:
         if len(self._names) > 2 * self._most:
             self._names.clear()
 
-    def rows(self) -> dict[str, dict[str, Any]]:
-        """By source, ascending, as `GET /v1/sources` shows them."""
-        return {name: self._sources[name].row() for name in sorted(self._sources)}
+    def rows(self, names: Iterable[str] | None = None) -> dict[str, dict[str, Any]]:
+        """By source, ascending, as `GET /v1/sources` shows them: of these, or of all."""
+        wanted = self._sources if names is None else self._sources.keys() & set(names)
+        return {name: self._sources[name].row() for name in sorted(wanted)}
 
     def readings(self) -> dict[str, SourceReading]:
         """What rules look at: all that never came, given up or not, and the newest hole."""
@@ -91,7 +96,8 @@ class Loss:
     def export(self) -> dict[str, Any]:
         """All of it as plain data."""
         sources = [[name, source.export()] for name, source in self._sources.items()]
-        return {"version": VERSION, "forgotten": self.forgotten, "sources": sources}
+        head = {"version": VERSION, "seq": self.seq, "forgotten": self.forgotten, "labelled": list(self.labelled)}
+        return head | {"sources": sources}
 
     def restore(self, plain: Mapping[str, Any]) -> None:
         """Take up what `export` gave. Raises InvalidInput, and changes nothing, when it is of another version."""
@@ -99,10 +105,11 @@ class Loss:
             raise InvalidInput(f"loss: expected version {VERSION}, received {plain.get('version')!r}")
         try:
             sources = {str(name): Numbering.of(source, self._ranges) for name, source in plain["sources"]}
-            forgotten = int(plain["forgotten"])
+            seq, forgotten = int(plain["seq"]), int(plain["forgotten"])
+            labelled = [str(name) for name in plain["labelled"]]
         except (KeyError, TypeError, ValueError) as error:
             raise InvalidInput(f"loss: expected what was exported, received {error!r}") from None
-        self._sources, self.forgotten = sources, forgotten
+        self._sources, self.seq, self.forgotten, self.labelled = sources, seq, forgotten, labelled
 
     def _runs(self, names: list[str], numbers: Array, times: Array, stops: Array) -> None:
         """Runs of consecutive numbers; `names` has the source of each, or one of all."""
@@ -113,11 +120,13 @@ class Loss:
         for name, first, start, stop, latest in zip(owners, firsts, starts, [*starts[1:], len(times)], newest):  # noqa: B905
             source = self._sources.pop(name, None)
             if source is None:
-                source = self._new(first)
+                source = self._new(name, first)
             source.run(first, times, start, stop, latest)
             self._sources[name] = source
 
-    def _new(self, first: int) -> Numbering:
+    def _new(self, name: str, first: int) -> Numbering:
+        if len(self.labelled) < LABELLED and name not in self.labelled:
+            self.labelled.append(name)
         if len(self._sources) >= self._most:
             del self._sources[next(iter(self._sources))]
             self.forgotten += 1
@@ -135,7 +144,9 @@ def _reading(source: Numbering) -> SourceReading:
 
 def _grouped(source: Text, numbers: Array, times: Array) -> _Rows:
     keys = keys_of(source)
-    order = np.argsort(keys, kind="stable")
+    single, codes = coded(keys)
+    # 16 bits: numpy sorts them by counting, in a fraction of the time.
+    order = np.argsort(codes.astype(np.uint16) if len(single) <= 1 << 16 else codes, kind="stable")
     there = (numbers != ABSENT) & (np.diff(source.offsets) > 0)
     if not there.all():
         order = order[there[order]]

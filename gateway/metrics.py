@@ -28,6 +28,7 @@ from gateway.aggregator import Aggregator
 from gateway.app import Gateway
 from gateway.latency import BOUNDS
 from gateway.metrics_orders import order_seconds
+from gateway.metrics_watching import watching
 from gateway.reading.selection import Part, between
 from gateway.reading.whole import Asked, Filter, Whole, read, select, warm
 from gateway.reading.windows import event_clock, window_of
@@ -98,6 +99,7 @@ class GatewayCollector(Collector):
         yield from list(self._pipeline())
         yield from self._reasons()
         yield self._latency()
+        yield from list(watching(self._gateway.watch))
         yield from trades
         if self._gateway.caught_up:
             yield order_seconds(self._gateway.state.orders)

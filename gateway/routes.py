@@ -32,6 +32,7 @@ from gateway.reading.parameters import ends_before, filter_of, instant, only, wh
 from gateway.reading.whole import Asked, warm
 from gateway.routes_latency import add_latency
 from gateway.routes_trades import add_trades
+from gateway.routes_watching import add_watching
 from gateway.stream import Stream
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable
@@ -83,6 +84,7 @@ def new_app(gateway: Gateway, stream: Stream, feed: Feed, registry: Registry) ->
     Instrumentator(registry=registry, excluded_handlers=["/metrics", "/healthz"]).instrument(app)
     for add in (_add_stats, _add_symbol_stats, _add_candles, add_latency, add_trades, _add_status):
         add(app, gateway)
+    add_watching(app, gateway)
     _add_doors(app, gateway, stream, feed, registry)
     _add_errors(app)
     return app
@@ -166,14 +168,6 @@ def _add_candles(app: FastAPI, gateway: Gateway) -> None:
 
 
 def _add_status(app: FastAPI, gateway: Gateway) -> None:
-    @app.get("/v1/freshness", tags=["operations"], responses=answers.FRESHNESS)
-    async def freshness(request: Request) -> Response:
-        """As of which trade the figures are true, and what is on disk."""
-        only(request.query_params.multi_items(), "")
-        status = gateway.backbone.status()
-        lag = {"backlog": status.durable_seq - gateway.state.applied, "caught_up": gateway.caught_up}
-        journal = {"journal": status.journal.name if status.journal is not None else None}
-        return answer(gateway.freshness() | lag | journal)
 
     @app.get("/healthz", tags=["operations"], responses=answers.ALIVE)
     async def healthz() -> Response:

@@ -24,6 +24,7 @@ import numpy as np
 import structlog
 
 from gateway.aggregator import Aggregator
+from gateway.loss import Loss
 from gateway.state.atoms import PAGE
 from telemetry.latencies import NO_CELLS, Cells, Name, concatenated
 from telemetry.latencies import WIDTH as CELL_WIDTH
@@ -33,7 +34,7 @@ from telemetry.statistics import VERSION
 from telemetry.tasks import Ready
 from telemetry.trade import Instrument
 
-LAYOUT = "4"
+LAYOUT = "5"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows BLOB, crc INTEGER);
@@ -46,10 +47,12 @@ logger = structlog.get_logger("snapshot")
 
 
 class Snapshot:
-    """One file; `journal_id` names the journal that it is derived from."""
+    """One file; `journal_id` names the journal that it is derived from. `loss` is saved and restored with the
+    state, as of its own number."""
 
-    def __init__(self, path: Path, journal_id: str) -> None:
+    def __init__(self, path: Path, journal_id: str, loss: Loss | None = None) -> None:
         self.path = path
+        self._loss = loss or Loss()
         self._identity = f"{journal_id} {VERSION} {LAYOUT}"
         self._database: sqlite3.Connection | None = None
         self._complete = False  # the file holds every page; until then all pages are written
@@ -75,13 +78,19 @@ class Snapshot:
         if int(saved["applied"]) > newest:
             return f"it is ahead of the journal: at {saved['applied']}, the journal ends at {newest}"
         _restore(state, saved, [rows for _, rows, _ in pages])
+        if (loss := json.loads(saved["loss"]))["seq"] <= newest:  # else it is counted again from the beginning
+            self._loss.restore(loss)
         self._complete = True
         return None
 
     def begin(self, state: Aggregator) -> dict[str, Any]:
         """Fix the instant: freeze the pages to be written, copy the rest. What it returns is for `open`."""
         state.atoms.freeze(everything=not self._complete)
-        return _state(state) | {"identity": self._identity, "pages": -(-state.atoms.used // PAGE)}
+        return _state(state) | {
+            "loss": self._loss.export(),
+            "identity": self._identity,
+            "pages": -(-state.atoms.used // PAGE),
+        }
 
     def open(self, head: dict[str, Any]) -> None:
         """Begin the transaction (in a thread). Raises sqlite3.Error or OSError, as `write` and `commit` do."""
@@ -220,8 +229,9 @@ def _as_text(head: dict[str, Any]) -> dict[str, Any]:
         for first in range(0, len(head["instruments"]), PART)
     ]
     negative = {number: [str(value) for value in sums] for number, sums in head["negative"].items()}
-    orders = {"older": head["older"].tobytes(), "slots": concatenated(head["slots"]).tobytes()}
-    return head | {"instruments": f"[{','.join(parts)}]", "negative": json.dumps(negative)} | orders
+    more: dict[str, Any] = {"negative": json.dumps(negative), "loss": json.dumps(head["loss"])}
+    more |= {"older": head["older"].tobytes(), "slots": concatenated(head["slots"]).tobytes()}
+    return head | {"instruments": f"[{','.join(parts)}]"} | more
 
 
 def _state(state: Aggregator) -> dict[str, Any]:

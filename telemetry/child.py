@@ -49,6 +49,7 @@ class Service:
     group: str = ""
     grace: float = 5.0  # seconds to drain
     ready_url: str | None = None
+    reloads: bool = False  # it reads something again at SIGHUP
     after_ready: bool = False  # started only when those before it are ready
 
 
@@ -99,6 +100,11 @@ class Child:
             await asyncio.wait_for(self._output, OUTPUT_SECONDS)
         return code
 
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        if self.is_running:
+            self._process.send_signal(signal.SIGHUP)
+
     def terminate(self) -> None:
         """Ask it to drain and exit."""
         with contextlib.suppress(ProcessLookupError):
@@ -145,6 +151,11 @@ class Keeper:
             logger.warning("service died", name=self.service.name, pid=child.pid, exit_code=code, restart_seconds=delay)
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._asked.wait(), delay)
+
+    def hang_up(self) -> None:
+        """SIGHUP, if it runs: it reads something again."""
+        if self._child is not None:
+            self._child.hang_up()
 
     def ask(self) -> None:
         """Let it drain and end; it is killed when its grace is over. Asking again changes nothing."""

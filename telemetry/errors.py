@@ -18,6 +18,7 @@ PROBLEMS: Mapping[str, tuple[int, str]] = {
     "not-found": (404, "There is nothing here"),
     "method-not-allowed": (405, "The method is not allowed here"),
     "conflict": (409, "The key was used before with another payload"),
+    "not-now": (409, "The state of things does not allow it"),
     "too-large": (413, "The body is too large"),
     "media-type": (415, "The media type is not supported"),
     "invalid": (422, "The input breaks a rule"),

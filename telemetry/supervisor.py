@@ -2,6 +2,8 @@
 
 Rules of this file:
 
+* SIGHUP is passed on to the gateway, which reads its alert rules again; when it came because the terminal is gone it
+  drains as the other signals do.
 * One signal drains: page, gateway, workers, each within its grace, 10 s in all. A second one kills.
 * Services find a pipe in TELEMETRY_SUPERVISOR_FD whose other end only the supervisor holds. When it ends the supervisor
   is gone, however it died, and the service drains and exits (`watch_supervisor`).
@@ -26,6 +28,7 @@ import structlog
 from telemetry.child import Keeper, Service
 from telemetry.environ import PREFIX, Up
 from telemetry.errors import InvalidInput
+from telemetry.hangup import on_hang_up
 from telemetry.logs import begin_logs
 from telemetry.tasks import AsyncTaskManager
 
@@ -50,8 +53,9 @@ class Supervisor:
         """Run until a signal; the exit code: 0 when every service drained, 1 when one had to be killed."""
         loop = asyncio.get_running_loop()
         signals = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-        for number in signals:
+        for number in signals[:2]:
             loop.add_signal_handler(number, self._on_signal)
+        loop.add_signal_handler(signal.SIGHUP, on_hang_up(self._pass_on, self._on_signal))
         reading, writing = os.pipe()
         try:
             await self._supervise(reading)
@@ -101,6 +105,12 @@ class Supervisor:
             for task in (working, stopped):
                 task.cancel()
             await asyncio.wait({working, stopped})
+
+    def _pass_on(self) -> None:
+        """SIGHUP, to those who read something again."""
+        for keeper in self._keepers:
+            if keeper.service.reloads:
+                keeper.hang_up()
 
     def _on_signal(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -178,7 +188,7 @@ def services(settings: Up, *, page: bool, simulate: bool = False) -> list[Servic
         return Service(name or command, arguments, environment, group=command, **options)
 
     wanted = [service("worker", f"worker {number}", grace=WORKER_GRACE) for number in range(1, settings.workers + 1)]
-    wanted.append(service("gateway", grace=GATEWAY_GRACE, ready_url=f"{settings.base_url}/readyz"))
+    wanted.append(service("gateway", grace=GATEWAY_GRACE, reloads=True, ready_url=f"{settings.base_url}/readyz"))
     if page:
         # After the gateway: loading the page's libraries would only hold up what everybody waits for.
         page_health = f"{settings.page_url}/_stcore/health"

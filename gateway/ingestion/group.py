@@ -66,6 +66,7 @@ class Group:
     entries: dict[bytes, Entry] = field(default_factory=dict)  # by digest of the Idempotency-Key
     receipts: list[Receipt] = field(default_factory=list)
     count: int = 0
+    columns: Columns | None = None  # all its trades, once its record was made
     error: TryAgain | Stop | None = None
     done: asyncio.Event = field(default_factory=asyncio.Event)
     after: list[Callable[[], None]] = field(default_factory=list)  # what is to be called then
@@ -95,7 +96,9 @@ class Group:
         another number for its first trade: then its keys would be wrong."""
         if first_seq != self.first_seq:
             raise Stop(f"expected trade {self.first_seq} to be the journal's next one, received {first_seq}")
-        columns = concatenate([part if isinstance(part, Columns) else from_trades(part) for part in self.parts])
+        columns = self.columns = concatenate(
+            [part if isinstance(part, Columns) else from_trades(part) for part in self.parts]
+        )
         has_keys = self.first_key < self.last_key
         return encode_record(
             first_seq=first_seq,

@@ -17,7 +17,7 @@ import msgspec
 
 from gateway.app import Gateway
 from gateway.live import EVENT_TOPICS, SUBSCRIPTIONS, Slot, Wanted
-from gateway.streaming.events import events
+from gateway.streaming.events import events, newest
 from gateway.streaming.frames import encode, text_frame
 from telemetry.errors import InvalidInput
 
@@ -99,7 +99,7 @@ class Connection:
             raise InvalidInput(f"expected at most {SUBSCRIPTIONS} subscriptions, received one more")
         for _ in self._gateway.live.ahead(wanted):
             await asyncio.sleep(0)
-        seq, now_ns = self._gateway.state.applied, self._gateway.clocks.monotonic_ns()
+        seq, now_ns = newest(self._gateway, wanted.topic), self._gateway.clocks.monotonic_ns()
         self.slots[wanted.id] = self._gateway.live.subscribe(wanted, self._wake, seq=seq, now_ns=now_ns)
         self._answer({"type": "subscribed", "id": wanted.id, "topic": wanted.topic, "seq": seq})
 
@@ -151,7 +151,7 @@ class Connection:
             self.outlet.write(frame)
             return
         slot.waiting = False
-        if slot.next_seq <= self._gateway.state.applied:
+        if slot.next_seq <= newest(self._gateway, slot.wanted.topic):
             slot.call()
 
     def _wake(self, slot: Slot) -> None:

@@ -14,7 +14,7 @@ encode = msgspec.json.encode
 
 _TEXT = 0x81  # the only, hence last frame of a text
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
-_WRAPPERS = {"stats": b"symbols", "candles": b"symbols", "latency": b"stages"}
+_WRAPPERS = {"stats": b"symbols", "candles": b"symbols", "latency": b"stages", "freshness": b"streams"}
 WRAPPED = _WRAPPERS.keys()  # topics whose data are rows of many; the others are one object
 
 

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from gateway.aggregator import Aggregator
+from gateway.freshness import Freshness
 from gateway.latency import Latency
 from gateway.live import View, Wanted
 from gateway.reading.figures import Filter, Span, bounds_of, candles, empty_row, totals
@@ -46,6 +47,12 @@ class _Candles(NamedTuple):
     seq: int
 
 
+class _Changes(NamedTuple):
+    """How many changes of streams a view knew of."""
+
+    number: int
+
+
 class _Rows(Mapping[str, dict[str, Any]]):
     """The rows of symbols, each made when it is read; the selection is a copy, so they are all of one instant."""
 
@@ -71,13 +78,14 @@ class Views:
         state: Aggregator,
         latency: Latency,
         *,
+        streams: Freshness,
         freshness: Callable[[], Mapping[str, Any]],
         health: Callable[[], Mapping[str, Any]],
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
     ) -> None:
         self._state, self._latency = state, latency
-        self._freshness, self._health = freshness, health
+        self._streams, self._freshness, self._health = streams, freshness, health
         self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
 
     def __call__(self, wanted: Wanted, mark: object) -> View:
@@ -92,7 +100,9 @@ class Views:
             window = "1m" if wanted.window == "all" else wanted.window
             stages = self._latency.rows(window, self._monotonic_ns())
             return View(stages, {"window": window, **self._orders(window)})
-        return View(self._health() if wanted.topic == "health" else self._freshness())
+        if wanted.topic == "freshness":
+            return self._standing(mark if isinstance(mark, _Changes) else None)
+        return View(self._health())
 
     def warm(self, wanted: Wanted) -> Iterator[None]:
         """Do in pieces what a view would do at once. Raises InvalidInput."""
@@ -112,6 +122,14 @@ class Views:
         """The window of the orders, and the rows that count most."""
         head, rows = prepare_orders(self._state, OrdersAsked(window, self._wall_ns()))
         return head | {"orders": sorted(rows, key=lambda row: -int(row["count"]))[:ORDER_ROWS]}
+
+    def _standing(self, before: _Changes | None) -> View:
+        """The states of streams, of those that have changed."""
+        of, now_ns = self._streams, self._monotonic_ns()
+        numbers = of.numbers() if before is None else of.changed_since(before.number)
+        rows = {f"{stream.kind} {stream.name}": stream.standing() for stream in of.streams(now_ns, numbers)}
+        also = {**self._freshness(), "counts": of.counts()}
+        return View(rows, also, before is not None, (), _Changes(of.changes))
 
     def _stats(self, wanted: Wanted, before: Seen | None) -> View:
         state = self._state

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
 from itertools import chain
@@ -48,6 +48,25 @@ class Calendars:
         changes = self._changes.get(venue, ())
         place = bisect_right(changes, instant_ns)
         return changes[place - 1] if place else -EVER, changes[place] if place < len(changes) else EVER
+
+
+class Unloaded:
+    """The sessions of these venues while they are being loaded: open, and nobody is to be judged by them."""
+
+    def __init__(self, venues: Collection[str]) -> None:
+        self._venues = frozenset(venues)
+
+    def covers(self, venue: str) -> bool:
+        """Whether it will have a calendar."""
+        return venue in self._venues
+
+    def is_open(self, venue: str, instant_ns: int) -> bool:
+        """Not known: yes."""
+        return True
+
+    def changes_at(self, venue: str, instant_ns: int) -> tuple[int, int]:
+        """Not known: never."""
+        return -EVER, EVER
 
 
 def load(names: Mapping[str, str], wall_ns: int) -> Calendars:

@@ -53,18 +53,23 @@ class Gaps:
         self.changed[ids] = True
 
     def add(self, ids: Ids, hour: int, seconds: Seconds) -> None:
-        """One gap of each stream (a stream that is named twice has the same gap twice: it counts once)."""
-        counts = self._counts[ids, hour] + np.uint32(1)
-        self._counts[ids, hour] = counts
-        look = counts % _AGAIN == 0
-        above = seconds > self._threshold[ids, hour]
-        if np.count_nonzero(above):  # a third of what any() costs
-            self._keep(ids[above], hour, seconds[above])
-            look |= above
-        if np.count_nonzero(look):
-            self.changed[ids[look]] = True
-            if (full := counts >= _FULL).any():
-                self._halve(ids[full], hour)
+        """Gaps that ended in this hour of the day; those of a stream that is named several times in their order."""
+        single, times = np.unique(ids, return_counts=True)
+        before = self._counts[single, hour]
+        counts = before + times.astype(np.uint32)
+        self._counts[single, hour] = counts
+        if (look := counts // _AGAIN != before // _AGAIN).any():
+            self.changed[single[look]] = True
+        above = np.flatnonzero(seconds > self._threshold[ids, hour])
+        while len(above):  # few: most gaps are below the floor
+            _, first = np.unique(ids[above], return_index=True)
+            self.changed[ids[above[first]]] = True
+            self._keep(ids[above[first]], hour, seconds[above[first]])
+            above = np.delete(above, first)
+            above = above[seconds[above] > self._threshold[ids[above], hour]]
+        if (full := counts >= _FULL).any():
+            self.changed[single[full]] = True
+            self._halve(single[full], hour)
 
     def counts(self, ids: Ids, hour: int) -> NDArray[np.uint32]:
         """How many gaps are known of the streams in this hour of the day."""

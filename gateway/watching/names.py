@@ -15,8 +15,10 @@ from numpy.typing import NDArray
 from telemetry.frame import Array, Text
 
 Keys = NDArray[np.uint64]
+Codes = NDArray[np.int64]
 _U64, _WORD = np.dtype("<u8"), 8
 _WHOLE = 2**64 - 1
+_BITS = (12, 18)  # 50 names have places of their own among 2^12 in three of four cases, among 2^18 nearly always
 _STEPS = 4_096  # rows whose places are kept, by length
 
 
@@ -61,6 +63,20 @@ def distinct(keys: Keys) -> Keys:
     kept[:1] = True
     np.not_equal(ordered[1:], ordered[:-1], out=kept[1:])
     return ordered[kept]
+
+
+def coded(keys: Keys) -> tuple[Keys, Codes]:
+    """(each key once, ascending; for every row the place of its key among them)."""
+    single = distinct(keys)
+    for bits in _BITS:  # a table by the highest bits of the keys, if no two of them meet there
+        shift = np.uint64(64 - bits)
+        slots = (single >> shift).astype(np.int64)
+        places = np.zeros(1 << bits, np.int64)
+        places[slots] = np.arange(len(single))
+        if (places[slots] == np.arange(len(single))).all():
+            codes: Codes = places.take((keys >> shift).astype(np.int64))
+            return single, codes
+    return single, np.searchsorted(single, keys)
 
 
 @lru_cache(maxsize=1024)

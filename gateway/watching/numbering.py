@@ -16,7 +16,7 @@ import numpy as np
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array
 
-_COUNTS = ("received", "missing", "repeats", "reordered", "healed", "lost", "unjudged", "restarts")
+_COUNTS = ("received", "missing", "repeats", "reordered", "healed", "lost", "unjudged", "restarts", "holes")
 _FIELDS = ("first", "highest", "newest", *_COUNTS, "given_up")
 
 
@@ -31,7 +31,7 @@ class Numbering:
         self.newest = -(2**63)  # the latest timestamp of this numbering
         self.given_up: int | None = None  # the highest number of what is lost for good
         self.received = self.missing = self.repeats = self.reordered = self.healed = 0
-        self.lost = self.unjudged = self.restarts = 0
+        self.lost = self.unjudged = self.restarts = self.holes = 0
         self.starts, self.ends = array("q"), array("q")  # missing ranges, both ends included, ascending
         self._most = most
 
@@ -132,6 +132,7 @@ class Numbering:
         return came
 
     def _miss(self, place: int, first: int, last: int) -> None:
+        self.holes += 1
         self.starts.insert(place, first)
         self.ends.insert(place, last)
         self.missing += last - first + 1

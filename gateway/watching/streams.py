@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.watching.markets import UNKNOWN, Markets
-from gateway.watching.names import Keys, distinct, keys_of, only_name
+from gateway.watching.names import Keys, coded, keys_of, only_name
 from telemetry.columns import Columns
 from telemetry.frame import Text
 from telemetry.trade import Instrument
@@ -24,6 +24,7 @@ KINDS = ("venue", "source", "strategy", "symbol")
 MOST: Mapping[str, int] = {"venue": 1_000, "source": 1_000, "strategy": 1_000, "symbol": 10_000}
 _NONE: Ids = np.empty(0, np.int64)
 _NOBODY = -1
+_SPARSE = 64  # marks per row up to which they are set rather than sorted
 _CACHED = 100_000  # instruments, and names of sources and strategies, whose numbers are remembered
 
 
@@ -70,13 +71,17 @@ class Streams:
         known[name] = number
         return number
 
-    def find(self, columns: Columns) -> Ids:
-        """The numbers of all streams that these trades belong to; a symbol may be there twice."""
+    def find(self, columns: Columns, request: Ids, count: int) -> tuple[Ids, Ids]:
+        """(stream, request) of all streams that these trades belong to: each pair once, those of a stream together and
+        in order. `request` has for each row which of `count` requests it came in, ascending, none of them empty."""
         if columns.instruments != self._table:
             self._read_table(columns.instruments)
+        rows = request, count
+        found = [_pairs(of, columns.instrument, *rows) for of in (self._venues, self._symbols)]
         texts = ((kind, columns.text(kind)) for kind in ("source", "strategy"))
-        named = [self._named(kind, text, columns) for kind, text in texts if text is not None]
-        return np.concatenate((self._of_table, *named))
+        found += [self._named(kind, text, columns, rows) for kind, text in texts if text is not None]
+        numbers, requests = zip(*found, strict=True)
+        return np.concatenate(numbers), np.concatenate(requests)
 
     def make_room(self, last_ns: Ids) -> Ids:
         """Forget who has not been heard of for longest, where there was no room; gives their numbers."""
@@ -99,22 +104,20 @@ class Streams:
 
     def _forget_names(self) -> None:
         self._table: tuple[Instrument, ...] = ()
-        self._of_table, self._venue_markets = _NONE, _NONE
+        self._venues, self._symbols, self._venue_markets = _NONE, _NONE, _NONE
         self._instruments: dict[Instrument, tuple[int, int, int]] = {}
         self._keys: dict[str, dict[int, int]] = {"source": {}, "strategy": {}}
 
     def _read_table(self, instruments: tuple[Instrument, ...]) -> None:
         found = list(map(self._instruments.get, instruments, repeat(None)))
         rows = [one or self._read(instrument) for one, instrument in zip(found, instruments, strict=True)]
-        symbols, venues, markets = np.array(rows, np.int64).reshape(-1, 3).T
+        self._symbols, self._venues, self._venue_markets = np.array(rows, np.int64).reshape(-1, 3).T
         self._table = instruments
-        self._of_table = np.concatenate((_distinct(venues), symbols))
-        self._of_table = self._of_table[self._of_table >= 0]
-        self._venue_markets = markets
         if not self._markets.trivial:
-            self._see_all(symbols, markets)
+            self._see_all(self._symbols, self._venue_markets)
         else:
-            self.market[self._of_table] = np.maximum(self.market[self._of_table], 0)
+            there = np.concatenate((self._symbols, self._venues))
+            self.market[there[there >= 0]] = np.maximum(self.market[there[there >= 0]], 0)
 
     def _read(self, instrument: Instrument) -> tuple[int, int, int]:
         venue, market = _NOBODY, self._markets.of(instrument.venue)
@@ -129,29 +132,29 @@ class Streams:
             self._instruments[instrument] = symbol, venue, market
         return symbol, venue, market
 
-    def _named(self, kind: str, text: Text, columns: Columns) -> Ids:
+    def _named(self, kind: str, text: Text, columns: Columns, rows: tuple[Ids, int]) -> tuple[Ids, Ids]:
         if (name := only_name(text)) is not None:
             number = self.number(kind, name) if name else _NOBODY
-            ids = np.array([number] if number >= 0 else [], np.int64)
-            self._see(ids, columns, None)
-            return ids
+            ids = np.array([number], np.int64)
+            self._see(ids[ids >= 0], columns, None)
+            return _pairs(ids, _NONE, *rows)
         keys = keys_of(text)
         known = self._keys[kind]
         if len(known) >= _CACHED:
             known.clear()
-        single = distinct(keys)
+        single, codes = coded(keys)
         found = list(map(known.get, single.tolist()))
         if None in found:
-            found = self._add(kind, text, keys, single)
+            found = self._add(kind, text, single, codes)
         ids = np.array(found, np.int64)
-        self._see(ids[ids >= 0], columns, (keys, single, ids))
-        return ids[ids >= 0]
+        self._see(ids[ids >= 0], columns, (ids, codes))
+        return _pairs(ids, codes, *rows)
 
-    def _add(self, kind: str, text: Text, keys: Keys, single: Keys) -> list[int | None]:
+    def _add(self, kind: str, text: Text, single: Keys, codes: Ids) -> list[int | None]:
         known = self._keys[kind]
         found: list[int | None] = []
-        order = np.argsort(keys, kind="stable")
-        rows = order[np.searchsorted(keys[order], single)]
+        rows = np.zeros(len(single), np.int64)
+        rows[codes] = np.arange(len(codes))
         for key, row in zip(single.tolist(), rows.tolist(), strict=True):
             if (number := known.get(key)) is None:
                 name = text[row]
@@ -161,8 +164,8 @@ class Streams:
             found.append(number)
         return found
 
-    def _see(self, ids: Ids, columns: Columns, grouped: tuple[Keys, Keys, Ids] | None) -> None:
-        """These sources or strategies were seen on the venues of their trades."""
+    def _see(self, ids: Ids, columns: Columns, grouped: tuple[Ids, Ids] | None) -> None:
+        """These sources or strategies were seen on the venues of their trades; `grouped`: whose each row is."""
         if not np.count_nonzero(self.market[ids]):  # all on a venue that is always open: nothing can change that
             return
         markets = self._venue_markets
@@ -170,8 +173,8 @@ class Streams:
             for market in set(markets.tolist()):
                 self._see_all(ids, np.full(len(ids), market))
             return
-        keys, single, numbers = grouped
-        pairs = np.searchsorted(single, keys) * len(markets) + columns.instrument
+        numbers, codes = grouped
+        pairs = codes * len(markets) + columns.instrument
         single_pairs = np.unique(pairs)
         owners, instruments = numbers[single_pairs // len(markets)], single_pairs % len(markets)
         self._see_all(owners, markets[instruments])
@@ -183,8 +186,23 @@ class Streams:
             self.market[number] = self._markets.union(int(self.market[number]), int(markets[place]))
 
 
-def _distinct(ids: Ids) -> Ids:
-    return ids[:1] if (ids == ids[:1]).all() else np.unique(ids)
+def _pairs(owners: Ids, codes: Ids, request: Ids, count: int) -> tuple[Ids, Ids]:
+    """(owner, request) where row i is of owners[codes[i]]; nobody's are left out. One owner has all rows."""
+    single, place = np.unique(owners, return_inverse=True)
+    if len(single) == 1:
+        numbers, requests = np.repeat(single, count), np.arange(count)
+    else:
+        pairs = place[codes] * count + request
+        if len(single) * count <= _SPARSE * len(request):  # marking them is far cheaper than sorting
+            there = np.zeros(len(single) * count, bool)
+            there[pairs] = True
+            pairs = np.flatnonzero(there)
+        else:
+            pairs = np.unique(pairs)
+        numbers, requests = single[pairs // count], pairs % count
+    if single[0] == _NOBODY:
+        requests, numbers = requests[numbers >= 0], numbers[numbers >= 0]
+    return numbers, requests
 
 
 def pairs_of(plain: Iterable[Iterable[str]]) -> list[tuple[str, str]]:
@@ -196,15 +214,9 @@ def pairs_of(plain: Iterable[Iterable[str]]) -> list[tuple[str, str]]:
     return found
 
 
-def live_trades(columns: Columns, received_at_ns: int, within_ns: int) -> Columns | None:
-    """The trades that were made so close to their arrival, None when there are none."""
-    if not len(columns):
+def live_rows(timestamp: Ids, request: Ids, wall_ns: Ids, within_ns: int) -> NDArray[np.bool_] | None:
+    """Which trades were made so close to the arrival of their request; None when all were."""
+    if timestamp.max() <= wall_ns.min() + within_ns and timestamp.min() >= wall_ns.max() - within_ns:
         return None
-    oldest, newest = int(columns.timestamp.min()), int(columns.timestamp.max())
-    first, last = received_at_ns - within_ns, received_at_ns + within_ns
-    if first <= oldest and newest <= last:
-        return columns
-    if newest < first or oldest > last:
-        return None
-    live = (columns.timestamp >= first) & (columns.timestamp <= last)
-    return columns.only(live) if live.any() else None
+    live: NDArray[np.bool_] = np.abs(timestamp - wall_ns.take(request)) <= within_ns
+    return None if live.all() else live

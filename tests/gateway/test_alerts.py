@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from gateway import alerts as engine
 from gateway.alerting.alert import Event
+from gateway.alerting.mutes import MUTES
 from gateway.alerting.readings import ClockReading, Readings, Scope, SourceReading, StreamReading, Trades
 from gateway.alerting.rules import read_rules
 from gateway.alerts import Alerts
@@ -193,13 +194,13 @@ def test_a_mute_of_one_key_leaves_the_others_and_mutes_are_bounded() -> None:
     assert [event.alert["key"] for event in found.observe(Readings(0, streams={"venue": silent}), NOW)] == ["b"]
     with pytest.raises(InvalidInput, match="rule: expected one of the rules, received 'x'"):
         found.mute("x", None, NOW)
-    for number in range(engine.MUTES - 1):
+    for number in range(MUTES - 1):
         found.mute("r", str(number), NOW + SECOND)
     with pytest.raises(InvalidInput, match="expected at most 1000"):
         found.mute("r", "one more", NOW + SECOND)
     found.mute("r", "a", NOW)
     found.observe(Readings(0), NOW)
-    assert found.muted_until("r", "a") is None
+    assert found.mutes.until("r", "a") is None
 
 
 # --- restart and reload ----------------------------------------------------------------------------------------------

@@ -8,10 +8,11 @@ import msgspec
 import numpy as np
 import pytest
 
-from gateway.freshness import Changed, Freshness
+from gateway.freshness import Freshness
 from gateway.watching.calendars import Calendars
 from gateway.watching.gaps import KNOWN, Gaps
 from gateway.watching.markets import Sessions
+from gateway.watching.states import Changed, Requests
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array, Text
@@ -51,7 +52,7 @@ class Desk:
 
     def send(self, *trades: Trade, made_ns: int | None = None) -> None:
         columns = request(trades, self.wall if made_ns is None else made_ns)
-        self.fresh.observe(columns, self.wall, self.now)
+        self.fresh.arrived(columns, Requests(np.zeros(1, np.int64), np.array([self.wall]), np.array([self.now])))
 
     def tick(self, seconds: float = 1.0) -> list[Changed]:
         self.now += round(seconds * SECOND)
@@ -117,7 +118,9 @@ def test_a_pause_is_allowed_three_times_the_longest_but_one_of_a_thousand_gaps()
         desk.send(BTC)
         desk.tick(0)
     allowed = 3 * float(np.sort(gaps)[-2])
-    assert desk.fresh.rows(desk.now)["source"][0]["allowed_seconds"] == pytest.approx(allowed, rel=1e-6)
+    assert next(one for one in desk.fresh.streams(desk.now) if one.kind == "source").allowed_seconds == pytest.approx(
+        allowed, rel=1e-6
+    )
     while not silent(desk.tick(0.1)):
         pass
     assert desk.fresh.readings(desk.now)["source"]["bot-1"].seconds == pytest.approx(allowed, abs=0.11)
@@ -154,7 +157,8 @@ def test_of_a_request_only_the_streams_of_its_live_trades_arrive() -> None:
     desk = Desk()
     columns = request([BTC, ("KRAKEN", "XRP-ETH", "bot-2", "mm")], desk.wall)
     columns.timestamp[1] -= HOUR
-    desk.fresh.observe(columns, desk.wall, desk.now)
+    at = np.zeros(1, np.int64)
+    desk.fresh.arrived(columns, Requests(at, at + desk.wall, at + desk.now))
     assert desk.states("source") == {"bot-1": "learning"}
     assert desk.states("venue") == {"BINANCE": "learning"}
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from gateway.freshness import Freshness
 from gateway.latency import Latency
 from gateway.live import Live, Slot, View, Wanted
 from gateway.reading.open_windows import OPEN
@@ -159,13 +160,13 @@ def test_each_is_told_in_its_own_interval() -> None:
 
 
 def test_a_flat_topic_is_told_whole() -> None:
-    board = Board(as_of_seq=1, durable_seq=1)
+    board = Board(ready=1, workers=1)
     live = Live(board)
-    slot = subscribe(live, topic="freshness")
-    assert frame(slot)["data"] == {"window": "all", "as_of_seq": 1, "durable_seq": 1}
-    board.rows["durable_seq"] = 2
+    slot = subscribe(live, topic="health")
+    assert frame(slot)["data"] == {"window": "all", "ready": 1, "workers": 1}
+    board.rows["workers"] = 2
     live.tick(8, 250 * MS)
-    assert frame(slot)["data"] == {"window": "all", "as_of_seq": 1, "durable_seq": 2}
+    assert frame(slot)["data"] == {"window": "all", "ready": 1, "workers": 2}
 
 
 def test_after_unsubscribing_nothing_is_due() -> None:
@@ -235,6 +236,7 @@ def views(*trades: Any, wall: Time | None = None, atoms: int = 500_000) -> Views
     return Views(
         state_of(list(trades), atoms),
         Latency(),
+        streams=Freshness(now_ns=0),
         freshness=lambda: {"as_of_seq": 1},
         health=lambda: {"ready": True},
         wall_ns=wall or Time(),
@@ -277,7 +279,17 @@ def test_a_late_trade_is_told_with_the_candle_that_it_revises_however_old_that_i
     minute = 60 * SECOND
     some = [trade(number, at=NOW - number * minute, symbol=symbol) for number in range(700, 0, -1) for symbol in "AB"]
     state = state_of(some)
-    live = Live(Views(state, Latency(), freshness=dict, health=dict, wall_ns=lambda: NOW, monotonic_ns=lambda: 0))
+    live = Live(
+        Views(
+            state,
+            Latency(),
+            streams=Freshness(now_ns=0),
+            freshness=dict,
+            health=dict,
+            wall_ns=lambda: NOW,
+            monotonic_ns=lambda: 0,
+        )
+    )
     slot = subscribe(live, topic="candles", interval="1m")
     assert {name: len(of) for name, of in frame(slot)["data"]["symbols"].items()} == {"A": 2, "B": 2}
     late = [trade(5000, at=NOW - 600 * minute), trade(6000, at=NOW - 1000 * minute - 1), trade(7000, at=NOW - minute)]
@@ -301,7 +313,17 @@ def test_more_late_candles_than_an_update_tells_are_named_to_be_read_again() -> 
     minute = 60 * SECOND
     some = [trade(number, at=NOW - number * minute) for number in range(300, 0, -1)]
     state = state_of(some)
-    live = Live(Views(state, Latency(), freshness=dict, health=dict, wall_ns=lambda: NOW, monotonic_ns=lambda: 0))
+    live = Live(
+        Views(
+            state,
+            Latency(),
+            streams=Freshness(now_ns=0),
+            freshness=dict,
+            health=dict,
+            wall_ns=lambda: NOW,
+            monotonic_ns=lambda: 0,
+        )
+    )
     slot = subscribe(live, topic="candles", interval="1m")
     frame(slot)
     offer(state, [*some, *(trade(9, at=NOW - number * minute) for number in range(200, 2, -1))], 301, 498)
@@ -336,7 +358,8 @@ def test_totals_of_a_period_are_those_of_the_trades_in_it_and_follow_those_that_
     before, first, last, after = begin - 1, begin, begin + 3600 * SECOND - 1, begin + 3600 * SECOND
     state = state_of([trade(quantity=number, at=at) for number, at in enumerate((before, first, last, after), 1)])
     wall = Time(after)
-    topics = Views(state, Latency(), freshness=dict, health=dict, wall_ns=wall, monotonic_ns=lambda: 0)
+    streams = Freshness(now_ns=0)
+    topics = Views(state, Latency(), streams=streams, freshness=dict, health=dict, wall_ns=wall, monotonic_ns=lambda: 0)
     live = Live(topics, topics.warm)
     slot = subscribe(live, topic="totals", start=str(begin), end=str(after))
     data = frame(slot)["data"]

@@ -40,7 +40,7 @@ def numbered(*numbers: int, source: str = "a") -> Columns:
 
 
 def row(loss: Loss, source: str = "a") -> dict[str, object]:
-    return {name: value for name, value in loss.rows()[source].items() if value}
+    return {name: value for name, value in loss.rows()[source].items() if value and name != "holes"}
 
 
 def test_numbers_in_order_are_no_loss_in_however_many_commits_they_come() -> None:
@@ -62,6 +62,23 @@ def test_missing_numbers_are_a_gap_until_they_come() -> None:
         "first": 5, "last": 20, "received": 8, "missing": 8, "gaps": 1, "newest_gap": [12, 19], "healed": 3,
         "reordered": 3,
     }  # fmt: skip
+
+
+def test_every_hole_is_counted_once_and_for_good() -> None:
+    loss = Loss()
+    loss.feed(numbered(1, 3, 6))  # two
+    loss.feed(numbered(2, 4, 5, 7, 9))  # they heal, one more
+    assert loss.rows()["a"]["holes"] == 3
+
+
+def test_the_first_hundred_sources_are_labels_also_when_they_are_forgotten_and_after_a_restart() -> None:
+    loss = Loss(most=20)
+    for number in range(120):
+        loss.feed(numbered(1, source=f"s{number:03}"))
+    other = Loss(most=20)
+    other.restore(json.loads(json.dumps(loss.export())))
+    assert other.labelled == loss.labelled == [f"s{number:03}" for number in range(100)]
+    assert list(other.rows(other.labelled)) == []
 
 
 def test_a_number_that_came_before_is_a_repeat_and_not_a_reordering() -> None:

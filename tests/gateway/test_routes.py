@@ -295,13 +295,14 @@ def test_without_a_worker_it_is_not_ready_and_says_why_and_takes_trades(tmp_path
 def test_the_document_names_every_route_and_its_answers_have_the_shapes_that_it_says(
     gateway: Gateway, symbol: str
 ) -> None:
-    gateway.post([trade(symbol, currency="USD"), trade(symbol)])
+    gateway.post([trade(symbol, currency="USD", source=symbol, source_seq=1), trade(symbol)])
     document = gateway.get("/openapi.json")
     assert document["openapi"].startswith("3.1")
     paths = document["paths"]
     assert paths.keys() == {
         "/v1/trades", "/v1/stats", "/v1/stats/{symbol}", "/v1/candles/{symbol}", "/v1/latency", "/v1/workers",
-        "/v1/freshness", "/metrics", "/healthz", "/readyz",
+        "/v1/freshness", "/v1/sources", "/v1/alerts", "/v1/alerts/{id}/ack", "/v1/alerts/mutes",
+        "/v1/alerts/mutes/{id}", "/metrics", "/healthz", "/readyz",
     }  # fmt: skip
     assert {"202", "400", "403", "409", "413", "415", "422", "503"} <= paths["/v1/trades"]["post"]["responses"].keys()
     for path, methods in paths.items():

@@ -1,0 +1,198 @@
+"""Watching what is on disk: who still sends, what is missing, what looks wrong.
+
+    commit ──▶ noted ──▶ a moment later, many at once ──▶ arrivals (freshness) · loss · single trades ──▶ alerts
+                                      each second: streams and rules are judged ──▶ events ──▶ written ──▶ told
+
+Watching follows the journal, not the workers: it is as quick as the disk whatever the figures do. Arrivals are judged
+as they come; loss and single trades in the order of the journal, which is read back where they are behind (after a
+start).
+
+Bounds: commits wait for PACE_SECONDS; when WAITING trades wait they are watched at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+
+import msgspec
+import structlog
+
+from gateway.alerting.bulletin import Bulletin
+from gateway.alerting.gathering import Gathering, Known
+from gateway.alerting.readings import ClockReading
+from gateway.alerting.singles import Singles
+from gateway.clocks import Clocks
+from gateway.freshness import Freshness
+from gateway.ingestion.group import Group
+from gateway.loss import Loss
+from gateway.watching.calendars import load
+from gateway.watching.kept import Kept
+from gateway.watching.noted import Noted, watched
+from gateway.watching.senders import SenderClocks
+from gateway.watching.states import Changed
+from telemetry.backbone import Backbone, Committed
+from telemetry.columns import Columns, decode_frame
+from telemetry.errors import InvalidInput
+from telemetry.tasks import Ready
+
+PACE_SECONDS = 0.05
+SECOND_NS = 1_000_000_000
+PIECE = 16_384  # trades watched at a time: about 2 ms
+WAITING = 400_000
+RECENT = 65_536  # trades before the first unwatched one that are read after a start: what single trades are compared to
+DAY_SECONDS = 86_400.0
+SAVE_NS = 10 * SECOND_NS  # what is known of streams is saved so often
+logger = structlog.get_logger("watch")
+
+
+class Watch:
+    """`loss.seq` is the last trade that was watched. Clocks are in ns."""
+
+    def __init__(
+        self,
+        freshness: Freshness,
+        loss: Loss,
+        bulletin: Bulletin,
+        gathering: Gathering,
+        streams: Kept,
+        clocks: Clocks,
+    ) -> None:
+        self.freshness, self.loss, self.bulletin = freshness, loss, bulletin
+        self.knows_sessions = True  # streams are not judged before calendars are loaded
+        self._gathering, self._streams = gathering, streams
+        self._wall_ns, self._monotonic_ns = clocks.wall_ns, clocks.monotonic_ns
+        self._singles, self._noted, self._senders = Singles(), Noted(), SenderClocks()
+        self._arrived = asyncio.Event()
+        self._newest = 0  # the last trade that is on disk
+        self._saved_ns = clocks.monotonic_ns()
+
+    def note(self, group: Group, committed: Committed) -> None:
+        """A commit is on disk."""
+        if group.columns is None or not len(group.columns):
+            return
+        self._noted.add(committed.first_seq, group.columns, group.received_ns)
+        self._newest = committed.last_seq
+        if self._noted.trades > WAITING:
+            self._take()
+        self._arrived.set()
+
+    async def run(self, ready: Ready, backbone: Backbone, figures_known: Callable[[], bool]) -> None:
+        """Restore, then watch until cancelled."""
+        self._newest = max(self._newest, backbone.status().durable_seq)
+        self.bulletin.restore(self._newest)
+        ready()
+        await self._remember(backbone)
+        due_ns = self._monotonic_ns()
+        while True:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._arrived.wait(), max(0.0, (due_ns - self._monotonic_ns()) / SECOND_NS))
+                await asyncio.sleep(PACE_SECONDS)
+            await self.look(backbone)
+            if (now_ns := self._monotonic_ns()) >= due_ns:
+                due_ns = max(due_ns + SECOND_NS, now_ns)
+                await self.judge(figures=figures_known())
+
+    async def look(self, backbone: Backbone) -> None:
+        """Watch what has come since the last look, then tell what there is to tell."""
+        self._arrived.clear()
+        for _ in self._pieces(backbone):
+            await asyncio.sleep(0)
+        await self.bulletin.write()
+
+    async def judge(self, *, figures: bool) -> list[Changed]:
+        """Judge streams and rules, each second. `figures`: whether they are known. Which streams have changed."""
+        changed: list[Changed] = []
+        if self.knows_sessions:
+            changed = self.freshness.tick(self._wall_ns(), self._monotonic_ns())
+        for one in changed:
+            if "silent" in (one.was, one.state):
+                logger.info("stream", kind=one.kind, name=one.name, was=one.was, state=one.state)
+        alerts, caught_up = self.bulletin.alerts, self.loss.seq >= self._newest
+        known = Known(figures=figures, streams=self.knows_sessions, sources=caught_up)
+        readings = await self._gathering.readings(alerts.rules.values(), known, self.freshness, self.clocks())
+        self.bulletin.add(alerts.observe(readings, self._wall_ns()))
+        await self.bulletin.write()
+        if self._monotonic_ns() - self._saved_ns >= SAVE_NS:
+            await self._save()
+        return changed
+
+    def clocks(self) -> dict[str, ClockReading]:
+        """The estimates of the senders' clocks, of the last minute."""
+        return self._senders.readings(self._monotonic_ns())
+
+    async def finish(self, backbone: Backbone) -> None:
+        """Watch what is left, and save everything."""
+        await self.look(backbone)
+        await self.bulletin.write(everything=True)
+        await self._save()
+
+    async def keep_calendars(self, ready: Ready, names: Mapping[str, str]) -> None:
+        """Load the calendars of venues now and once a day; streams are judged from then on. Raises InvalidInput when
+        the first loading fails, later ones are logged."""
+        ready()
+        while True:
+            try:
+                self.freshness.use(await asyncio.to_thread(load, names, self._wall_ns()))
+            except InvalidInput as error:
+                if not self.knows_sessions:
+                    raise
+                logger.error("calendars", error=error.detail)
+            self.knows_sessions = True
+            await asyncio.sleep(DAY_SECONDS)
+
+    # --- watching --------------------------------------------------------------------------------------------------
+
+    def _pieces(self, backbone: Backbone) -> Iterator[None]:
+        """All that is there, a piece at a time; arrivals first, for they are judged by when they came."""
+        while True:
+            while self._take():
+                yield
+            if self.loss.seq >= self._newest:
+                return
+            self._read_back(backbone, self.loss.seq + 1, min(self._newest, self.loss.seq + PIECE))
+            yield
+
+    def _take(self) -> bool:
+        """Watch one block of what was noted; whether there may be more."""
+        block = self._noted.take(PIECE)
+        if block is None:
+            return False
+        self.freshness.arrived(block.columns, block.requests)
+        self._senders.arrived(block.columns, self._monotonic_ns())
+        if block.first_seq == self.loss.seq + 1:
+            self._watch(block.columns, block.first_seq)
+        return True
+
+    def _read_back(self, backbone: Backbone, first: int, last: int) -> None:
+        """Watch trades that are in the journal and no longer at hand."""
+        for record in backbone.records(first, last):
+            if record.count:
+                low, high = max(first, record.first_seq), min(last, record.last_seq)
+                columns = watched(decode_frame(record.frame))
+                self._watch(columns.slice(low - record.first_seq, high - record.first_seq + 1), low)
+        self.loss.seq = last  # also behind records without trades
+
+    def _watch(self, columns: Columns, first_seq: int) -> None:
+        self.loss.feed(columns)
+        self.loss.seq = first_seq + len(columns) - 1
+        alerts = self.bulletin.alerts
+        self.bulletin.add(alerts.trades(self._singles.of(columns, first_seq), self._wall_ns()))
+
+    async def _remember(self, backbone: Backbone) -> None:
+        """Learn again from the trades before the first that was not watched."""
+        last = self.loss.seq
+        for first in range(max(1, last - RECENT + 1), last + 1, PIECE):
+            for record in backbone.records(first, min(last, first + PIECE - 1)):
+                low, high = max(first, record.first_seq), min(last, first + PIECE - 1, record.last_seq)
+                columns = watched(decode_frame(record.frame)).slice(low - record.first_seq, high - record.first_seq + 1)
+                self.bulletin.alerts.trades(self._singles.of(columns, low), self._wall_ns())
+            await asyncio.sleep(0)
+
+    async def _save(self) -> None:
+        self._saved_ns = self._monotonic_ns()
+        try:
+            await asyncio.to_thread(self._streams.write, msgspec.msgpack.encode(self.freshness.export()))
+        except OSError as error:
+            logger.error("streams", error=repr(error))
