@@ -13,7 +13,6 @@ from gateway.app import Gateway
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.parameters import only
 
-PIECE = 40  # rows made before others have their turn: 2 ms
 REPEATABLE = ("venue", "strategy")
 encode = msgspec.json.encode
 Window = Annotated[str, Query(description="Length of the window", json_schema_extra={"enum": list(latency.WINDOWS)})]
@@ -34,9 +33,5 @@ def add_latency(app: FastAPI, gateway: Gateway) -> None:
         head, orders = prepare_orders(gateway.state, asked)
         stages = gateway.latency.rows(window, gateway.clocks.monotonic_ns())
         found: dict[str, Any] = gateway.freshness() | {"window": window} | head | {"stages": stages}
-        rows = []
-        for number, row in enumerate(orders, 1):
-            rows.append(msgspec.Raw(encode(row)))
-            if number % PIECE == 0:
-                await asyncio.sleep(0)
+        rows = await asyncio.to_thread(list, orders)  # a thousand names over an hour take a tenth of a second
         return Response(encode(found | {"orders": rows}), media_type="application/json")

@@ -24,8 +24,7 @@ _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
 def decode_fixed(frames: Sequence[memoryview]) -> Columns:
-    """All trades of `frames`, in order, of their optional columns at most _ORDERS; the others do not point into the
-    frames.
+    """All trades of `frames`, in order, of their optional columns at most _ORDERS; only these may point into a frame.
 
     Raises InvalidInput on fixed columns that `frame.pack` did not write.
     """
@@ -57,6 +56,8 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
 
 def _optional(frames: Sequence[memoryview], counts: Sequence[int]) -> dict[str, Array | Text]:
     found = [unpack_optional(view, _ORDERS) for view in frames]
+    if len(found) == 1:
+        return found[0]
     names = [name for name in _ORDERS if any(name in columns for columns in found)]
     return {name: joined(name, [columns.get(name) for columns in found], counts) for name in names}
 

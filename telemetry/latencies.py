@@ -71,7 +71,7 @@ def added(cells: Cells) -> Cells:
     """One cell for each key, ascending."""
     if len(cells) == 0:
         return cells
-    ordered = cells[np.argsort(cells[:, KEY], kind="stable")]
+    ordered = cells[np.argsort(cells[:, KEY])]
     keys = ordered[:, KEY]
     starts = np.flatnonzero(np.concatenate(([True], keys[1:] != keys[:-1])))
     if len(starts) == len(ordered):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +14,7 @@ from gateway.latency import check_window
 from gateway.reading.windows import SECOND_NS, instant_of
 from gateway.state.orders import Orders
 from telemetry.errors import InvalidInput
-from telemetry.latencies import SLOT_SECONDS, Cells, Name, concatenated, counts_of, names_of
+from telemetry.latencies import COUNT, SLOT_SECONDS, Cells, Name, concatenated, counts_of, names_of
 from telemetry.quantiles import seconds
 from telemetry.times import format_time
 
@@ -32,18 +33,23 @@ class OrdersAsked:
     at: str | None = None
 
 
-def prepare_orders(state: Aggregator, asked: OrdersAsked) -> tuple[dict[str, Any], Rows]:
-    """(where the window begins and ends, the rows: as of now, to be made any time later). Raises InvalidInput."""
+def prepare_orders(state: Aggregator, asked: OrdersAsked, *, most: int | None = None) -> tuple[dict[str, Any], Rows]:
+    """(where the window begins and ends, the rows: as of now, to be made any time later, also in a thread). `most`:
+    only so many rows, those that count most. Raises InvalidInput."""
     span = _span(state, asked)
     orders = state.orders
     head = dict(zip(("window_start", "window_end"), map(_instant, span or (None, None)), strict=True))
     parts = orders.everything() if span is None else orders.between(*span)
     chosen = {number: name for number, name in enumerate(orders.names) if _passes(name, asked)}
-    return head, _rows(concatenated(parts), chosen)
+    return head, _rows(parts, chosen, most)
 
 
-def _rows(cells: Cells, names: dict[int, Name]) -> Rows:
+def _rows(parts: Sequence[Cells], names: dict[int, Name], most: int | None) -> Rows:
+    cells = concatenated(parts)
     numbers = names_of(cells)
+    if most is not None and len(names) > most:
+        counts = np.bincount(numbers, cells[:, COUNT], minlength=max(names) + 1)
+        names = dict(heapq.nlargest(most, names.items(), key=lambda entry: counts[entry[0]]))
     order = np.argsort(numbers, kind="stable")
     numbers, cells = numbers[order], cells[order]
     for number, name in sorted(names.items(), key=lambda entry: entry[1]):

@@ -120,8 +120,8 @@ class Views:
 
     def _orders(self, window: str) -> dict[str, Any]:
         """The window of the orders, and the rows that count most."""
-        head, rows = prepare_orders(self._state, OrdersAsked(window, self._wall_ns()))
-        return head | {"orders": sorted(rows, key=lambda row: -int(row["count"]))[:ORDER_ROWS]}
+        head, rows = prepare_orders(self._state, OrdersAsked(window, self._wall_ns()), most=ORDER_ROWS)
+        return head | {"orders": list(rows)}
 
     def _standing(self, before: _Changes | None) -> View:
         """The states of streams, of those that have changed."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -33,7 +35,8 @@ from telemetry.quantiles import code_of
 from telemetry.times import ABSENT, LATEST
 from telemetry.trade import Trade
 from worker.analysis import CROSSOVER, analyse
-from worker.latencies import order_times
+from worker.latencies import CROSSOVER as LONG
+from worker.latencies import named_at_once, named_plainly, order_times
 
 NOW = 1_700_000_000_000_000_000
 Plain = dict[tuple[Name, int, int], tuple[int, int, int]]
@@ -94,6 +97,26 @@ def test_the_cells_are_those_of_a_plain_loop_over_any_legal_instants(some: list[
     assert shown(times) == plainly(some)
     having = (one for one in some if one.order_sent_at != ABSENT)
     assert list(times.names) == list(dict.fromkeys(Name(one.venue, one.strategy, one.liquidity) for one in having))
+
+
+@settings(max_examples=200, deadline=None)
+@given(some_trades, st.randoms(use_true_random=False))
+def test_names_found_at_once_are_those_of_the_plain_loop(some: list[Trade], rng: random.Random) -> None:
+    long = ["", "x", "x" * 64, "x" * 63, "交" * 64, "\x00", "\x00\x00"]
+    columns = from_trades([one._replace(strategy=rng.choice([one.strategy, *long])) for one in some])
+    rows = np.array(sorted(rng.sample(range(len(some)), rng.randint(1, len(some)))), np.int64)
+    names, codes = named_plainly(columns, rows)
+    quick, same = named_at_once(columns, rows)
+    assert (quick, same.tolist()) == (names, codes.tolist())
+
+
+def test_long_ranges_are_counted_as_short_ones_are() -> None:
+    rng = random.Random(5)
+    some = [
+        trade(NOW + row, order_sent_at=NOW - rng.randrange(10**9), strategy=rng.choice("abc"), venue=rng.choice("XY"))
+        for row in range(3 * LONG)
+    ]
+    assert shown(order_times(from_trades(some))) == plainly(some)
 
 
 @settings(max_examples=100, deadline=None)
