@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.bodies import requests
 from benchmarks.figure import say
 from benchmarks.generator import Drive, drive
-from benchmarks.product import Product
+from benchmarks.product import Product, Settings
 
 PER_BODY = 1_000
 
@@ -24,9 +24,11 @@ def fill(directory: Path, trades: int) -> None:
 
 
 @contextmanager
-def unapplied(directory: Path, *, workers: int = 0, worker: tuple[str, ...] = ()) -> Iterator[Product]:
+def unapplied(
+    directory: Path, *, workers: int = 0, worker: tuple[str, ...] = (), settings: Settings | None = None
+) -> Iterator[Product]:
     """A gateway on that journal, which has no snapshot to begin with."""
     for path in (directory / "data").glob("snapshot*"):
         path.unlink()
-    with Product(directory, workers=workers, worker=worker) as product:
+    with Product(directory, workers=workers, worker=worker, settings=settings) as product:
         yield product

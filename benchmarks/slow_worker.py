@@ -1,10 +1,16 @@
-"""A worker whose analysis does its work twenty times: what scales with workers is then most of what is done."""
+"""A worker whose analysis does its work twenty times: what scales with workers is then most of what is done.
+
+`python -m benchmarks.slow_worker GATE` begins to analyse when the file GATE is there.
+"""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 import worker.app
+from benchmarks.processes import until
 from telemetry.columns import Columns
 from telemetry.partial import Partial
 from worker.analysis import analyse
@@ -13,13 +19,23 @@ from worker.entrypoint import main
 TIMES = 20
 
 
-def analyse_often(parts: Sequence[Columns], first_seq: int) -> Partial:
-    """The result of the last time."""
-    for _ in range(TIMES - 1):
-        analyse(parts, first_seq)
-    return analyse(parts, first_seq)
+class SlowAnalysis:
+    """Waits for the gate at the first range."""
+
+    def __init__(self, gate: Path) -> None:
+        self._gate = gate
+        self._is_open = False
+
+    def __call__(self, parts: Sequence[Columns], first_seq: int) -> Partial:
+        """The result of the last time."""
+        if not self._is_open:
+            until(self._gate.exists, "the gate opens")
+            self._is_open = True
+        for _ in range(TIMES - 1):
+            analyse(parts, first_seq)
+        return analyse(parts, first_seq)
 
 
 if __name__ == "__main__":
-    vars(worker.app)["analyse"] = analyse_often
+    vars(worker.app)["analyse"] = SlowAnalysis(Path(sys.argv[1]))
     main()

@@ -10,14 +10,15 @@ from functools import partial
 from benchmarks.backlog import fill, unapplied
 from benchmarks.figure import Figure, Sample, alternate, column, ratios
 from benchmarks.plan import Plan
-from benchmarks.processes import until
+from benchmarks.processes import Failed
 
 WORKER = (sys.executable, "-P", "-m", "benchmarks.slow_worker")
+WAIT_SECONDS = 60.0  # of ranges for the workers that hold them, until all are there
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Trades a second of both."""
-    trades = plan.size(2_000_000, 600_000)
+    trades = plan.size(4_000_000, 1_500_000)
     fill(plan.directory / "workers", trades)
     things: dict[str, Callable[[int], Sample]] = {
         f"{count} worker{'s' * (count > 1)}": partial(_drain, plan, trades, count) for count in (1, 2)
@@ -34,10 +35,16 @@ def measure(plan: Plan) -> Iterator[Figure]:
 
 
 def _drain(plan: Plan, trades: int, count: int, _: int) -> Sample:
-    """From when all workers are there and something is applied, until all is."""
-    with unapplied(plan.directory / "workers", worker=WORKER) as product:
+    """From when all workers are there, each with ranges in its hands, until everything is applied."""
+    directory = plan.directory / "workers"
+    gate = directory / "gate"
+    gate.unlink(missing_ok=True)
+    settings = {"lease_seconds": WAIT_SECONDS}
+    with unapplied(directory, worker=(*WORKER, str(gate)), settings=settings) as product:
         product.start_workers(count)
-        until(lambda: product.applied() > 0, "something is applied")
-        first, began = product.applied(), time.monotonic()
+        if product.applied():
+            raise Failed(f"expected that nothing is applied before the gate opens, received {product.applied()} trades")
+        began = time.monotonic()
+        gate.touch()
         product.finish()
-        return {"rate": (trades - first) / (time.monotonic() - began)}
+        return {"rate": trades / (time.monotonic() - began)}

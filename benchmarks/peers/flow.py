@@ -1,24 +1,32 @@
-"""Bytewax: a dataflow with a stateful step by symbol, in a process of its own.
+"""Bytewax: a dataflow with a stateful step by symbol, in a process of its own, its trades from a socket.
 
-`python -m benchmarks.peers.flow` reads a line that says how many arrays of 1,000 to make, counts, and prints seconds.
+`python -m benchmarks.peers.flow TRADES` listens on 127.0.0.1 and says on which port. The first who connects sends the
+arrays, a length before each; whoever connects later is told what is shown, at once and whenever TRADES are.
 """
 
 from __future__ import annotations
 
+import json
+import socket
 import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from struct import Struct
 from typing import Any
 
-from benchmarks.bodies import bodies as made
 from benchmarks.peers.lean import Five, read
 from benchmarks.peers.peer import Job, Peer, library
 from benchmarks.processes import Failed, module
 
 State = tuple[int, float, float]
+Shown = tuple[str, tuple[int, float, float, float]]  # symbol; count, quantity, notional, VWAP
+_SIZE = Struct("<I")
+_RECEIVE = 1 << 20
+PATIENCE_SECONDS = 60.0
 
 
 @contextmanager
@@ -28,41 +36,118 @@ def running(directory: Path) -> Iterator[Job]:
 
 
 def _job(directory: Path, bodies: Sequence[bytes]) -> float:
-    with module("benchmarks.peers.flow", log=directory / "flow.log") as process:
-        process.tell(str(len(bodies)))
-        found = process.answer()
-    if found["trades"] != 1000 * len(bodies):
-        raise Failed(f"Bytewax counted {found['trades']} trades")
-    return float(found["seconds"])
+    trades = 1000 * len(bodies)
+    with module("benchmarks.peers.flow", trades, log=directory / "flow.log") as process:
+        address = ("127.0.0.1", int(process.line()))
+        with socket.create_connection(address, PATIENCE_SECONDS) as sender:
+            process.line()  # the dataflow runs
+            with socket.create_connection(address, PATIENCE_SECONDS) as reader, reader.makefile() as answers:
+                json.loads(answers.readline())  # what is shown of nothing
+                began = time.monotonic()
+                for body in bodies:
+                    sender.sendall(_SIZE.pack(len(body)) + body)
+                shown = json.loads(answers.readline())
+                took = time.monotonic() - began
+    if sum(count for count, _, _, _ in shown.values()) != trades:
+        raise Failed(f"Bytewax shows {shown}, expected {trades} trades")
+    return took
 
 
-def count(state: State | None, trade: Five) -> tuple[State, tuple[int, float]]:
+def count(state: State | None, trade: Five) -> tuple[State, tuple[int, float, float, float]]:
     """One more trade of a symbol: the new sums, and what is shown of them."""
     trades, quantity, notional = state or (0, 0.0, 0.0)
+    trades += 1
     quantity += trade.quantity
     notional += trade.quantity * trade.price
-    return (trades + 1, quantity, notional), (trades + 1, notional / quantity)
+    return (trades, quantity, notional), (trades, quantity, notional, notional / quantity)
 
 
-def flow(arrays: Sequence[bytes], into: list[Any]) -> Any:
+class Arrays:
+    """Those that come over a connection."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        connection.setblocking(False)
+        self._connection, self._received, self._is_running = connection, bytearray(), False
+
+    def next_batch(self) -> list[bytes]:
+        """What is there by now. Raises StopIteration when there will be no more."""
+        if not self._is_running:
+            self._is_running = True
+            print("running", flush=True)
+        try:
+            received = self._connection.recv(_RECEIVE)
+        except BlockingIOError:
+            return []
+        if not received:
+            raise StopIteration
+        self._received += received
+        return list(self._whole())
+
+    def _whole(self) -> Iterator[bytes]:
+        while len(self._received) >= _SIZE.size:
+            end = _SIZE.size + int(_SIZE.unpack_from(self._received)[0])
+            if len(self._received) < end:
+                return
+            yield bytes(self._received[_SIZE.size : end])
+            del self._received[:end]
+
+
+class Board:
+    """What is shown: the newest figures of each symbol, for readers from outside."""
+
+    def __init__(self, wanted: int) -> None:
+        self._rows: dict[str, tuple[int, float, float, float]] = {}
+        self._trades, self._wanted = 0, wanted
+        self._is_all = threading.Event()
+
+    def write_batch(self, items: list[Shown]) -> None:
+        """Show these."""
+        self._rows.update(items)
+        self._trades += len(items)
+        if self._trades >= self._wanted:
+            self._is_all.set()
+
+    def serve(self, listening: socket.socket) -> None:
+        """Tell every reader what is shown at once, and when all trades are."""
+        while True:
+            reader, _ = listening.accept()
+            with reader:
+                reader.sendall(self._line())
+                if self._is_all.wait(PATIENCE_SECONDS):
+                    reader.sendall(self._line())
+
+    def _line(self) -> bytes:
+        return json.dumps(dict(self._rows)).encode() + b"\n"
+
+
+def flow(arrays: Arrays, board: Board) -> Any:
     """The dataflow."""
-    dataflow, operators, testing = map(library, ("bytewax.dataflow", "bytewax.operators", "bytewax.testing"))
+    dataflow, operators, inputs, outputs = map(
+        library, ("bytewax.dataflow", "bytewax.operators", "bytewax.inputs", "bytewax.outputs")
+    )
     whole = dataflow.Dataflow("trades")
-    source = operators.input("in", whole, testing.TestingSource(arrays))
+    source = operators.input("in", whole, _part(inputs.DynamicSource, inputs.StatelessSourcePartition, arrays))
     trades = operators.flat_map("decode", source, read)
     keyed = operators.key_on("by symbol", trades, lambda trade: trade.symbol)
-    operators.output("out", operators.stateful_map("count", keyed, count), testing.TestingSink(into))
+    shown = operators.stateful_map("count", keyed, count)
+    operators.output("out", shown, _part(outputs.DynamicSink, outputs.StatelessSinkPartition, board))
     return whole
 
 
+def _part(whole: Any, part: Any, does: Arrays | Board) -> Any:
+    """A source or sink of one part, which does what this does. Its classes need the library, this module does not."""
+    methods = {name: getattr(does, name) for name in ("next_batch", "write_batch") if hasattr(does, name)}
+    one = type("Part", (part,), {name: staticmethod(method) for name, method in methods.items()})
+    return type("Whole", (whole,), {"build": lambda *_: one()})()
+
+
 def main() -> None:
-    arrays = made(0, int(sys.stdin.readline()))
-    shown: list[Any] = []
-    dataflow = flow(arrays, shown)
-    began = time.monotonic()
-    library("bytewax.testing").run_main(dataflow)
-    took = time.monotonic() - began
-    print(f'{{"seconds": {took}, "trades": {len(shown)}}}', flush=True)
+    board = Board(int(sys.argv[1]))
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        print(listening.getsockname()[1], flush=True)
+        connection, _ = listening.accept()
+        threading.Thread(target=board.serve, args=(listening,), daemon=True).start()
+        library("bytewax.testing").run_main(flow(Arrays(connection), board))
 
 
 PEERS = (
@@ -72,7 +157,7 @@ PEERS = (
         required=8.0,
         aim=13.0,
         libraries=("bytewax",),
-        note="not durable, no network",
+        note="over a socket, decoded by msgspec; not durable",
     ),
 )
 
