@@ -6,10 +6,9 @@ from datetime import datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from ui.board import ALL, MINUTE, Ask
+from ui.board import ALL, MINUTE, QUICK_MS, Ask
 from ui.filters import Filters
 
-QUICK_MS = 250  # of figures over all symbols, which cost the gateway the same for one symbol and for ten thousand
 ROWS_MS = 1000  # of rows that a symbol has besides those since the start
 RATE_SECONDS = 10  # that trades per second are the mean of
 

@@ -79,17 +79,16 @@ class Shown(NamedTuple):
     stale: bool
 
 
-def symbol_table(shown: Shown, *, key: str) -> str | None:
-    """The table; the symbol that was chosen since the last run, if any. What the viewer does with it is in the session
-    state of `key`: see `table_view`."""
+def symbol_table(shown: Shown, *, key: str) -> None:
+    """The table. What the viewer does with it is in the session state of `key`, in `view`: the fields of Order, `first`
+    and `count` of the rows that are needed, and once a symbol is chosen, `chosen` and `chosen_at`."""
     data = {
         "columns": [column._asdict() for column in COLUMNS],
         "rows": [{"key": name, "cells": line} for name, line in zip(shown.symbols, shown.lines, strict=True)],
         "view": {**shown.order._asdict(), "first": shown.first, "count": len(shown.symbols)},
         **{name: getattr(shown, name) for name in ("first", "total", "all", "as_of_seq", "stale")},
     }
-    answer = _component("table", _TABLE)(key=key, data=data, on_chosen_change=_nothing, on_view_change=_nothing)
-    return answer.chosen if isinstance(answer.chosen, str) else None
+    _component("table", _TABLE)(key=key, data=data, on_view_change=_nothing)
 
 
 def cards_row(cards: Sequence[Card], *, stale: bool, key: str) -> None:
@@ -108,4 +107,4 @@ def facts_table(windows: Sequence[str], facts: Sequence[Fact], *, key: str) -> N
 
 
 def _nothing() -> None:
-    """A trigger exists only with a callback."""
+    """A state exists only with a callback."""

@@ -28,7 +28,7 @@ SILENCE_SECONDS = 12.0  # heartbeats come each 5 s: two missed ones mean that no
 FIRST_WAIT, LONGEST_WAIT = 0.1, 2.0  # a gateway on this machine is back within a second or two
 WANTED = 90  # subscriptions at a time, besides those that are always there; a connection may have 100
 UNWANTED_SECONDS = 20.0  # nobody has asked for a subscription for that long
-TICK_SECONDS = 0.2  # a view stands so long, for all who look: ten viewers cost as many views as two
+TICK_SECONDS = 0.1  # a view stands so long, for all who look: ten viewers cost as many views as two
 
 logger = structlog.get_logger("feed")
 

@@ -175,10 +175,12 @@ function clicked(event, parts, state) {
   }
   if (event.ctrlKey || event.metaKey || event.shiftKey) return; // a link as any other
   event.preventDefault();
-  state.choose(symbol);
+  // A state, not a trigger: a trigger that falls into a running update may be lost.
+  state.view = { ...state.view, chosen: symbol, chosen_at: Date.now() };
+  state.send(state.view);
 }
 
-export default function ({ data, parentElement, setStateValue, setTriggerValue }) {
+export default function ({ data, parentElement, setStateValue }) {
   const find = (selector) => parentElement.querySelector(selector);
   const parts = { frame: find(".frame"), table: find("table"), search: find("input"), count: find(".count") };
   const begins = !parts.table.telemetry;
@@ -186,7 +188,6 @@ export default function ({ data, parentElement, setStateValue, setTriggerValue }
   const { columns, rows, first, total, all } = data;
   Object.assign(state, { columns, rows, first, total, all });
   state.send = (view) => setStateValue("view", { ...view });
-  state.choose = (symbol) => setTriggerValue("chosen", symbol);
   parts.table.dataset.asOfSeq = data.as_of_seq;
   parts.table.dataset.stale = data.stale;
   if (begins) {

@@ -55,6 +55,10 @@ class Stack:
             command = [sys.executable, "-P", "-m", "telemetry", service]
             self._processes[service] = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
 
+    def pid(self, service: str) -> int:
+        """The process of a service."""
+        return self._processes[service].pid
+
     def kill(self, service: str) -> None:
         """SIGKILL."""
         process = self._processes.pop(service)

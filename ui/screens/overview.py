@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from functools import partial
+from typing import Any
 
 import streamlit as st
 
@@ -70,18 +71,27 @@ def _symbols() -> None:
 
 
 def _table(view: View, market: Market, chosen: Filters) -> None:
-    asked = (st.session_state.get(_TABLE) or {}).get("view") or {}
+    asked = _asked()
     order = _order(asked)
     symbols = view.once(("order", chosen, order), lambda: ordered(market, order))
     first, names = visible(symbols, int(asked.get("first") or 0), int(asked.get("count") or FIRST_ROWS))
     lines = [view.once(("cells", chosen, name), partial(cells, market, name)) for name in names]
     stale = view.status.phase != "live"
     shown = Shown(order, first, names, lines, len(symbols), len(market.all.rows), market.all.seq, stale)
-    if picked := symbol_table(shown, key=_TABLE):
-        places.go("symbol", symbol=picked)
+    symbol_table(shown, key=_TABLE)
+    chosen_at = asked.get("chosen_at")
+    if chosen_at and chosen_at != st.session_state.get("chosen at"):
+        st.session_state["chosen at"] = chosen_at
+        places.go("symbol", symbol=str(asked["chosen"]))
 
 
-def _order(asked: dict[str, object]) -> Order:
+def _asked() -> dict[str, Any]:
+    """What the viewer has done to the table, empty at first."""
+    kept = st.session_state.get(_TABLE)
+    return dict(kept.get("view") or {}) if kept else {}
+
+
+def _order(asked: dict[str, Any]) -> Order:
     """What the table says that the viewer chose; in the beginning what the address says."""
     if not asked:
         address = st.query_params
@@ -91,7 +101,7 @@ def _order(asked: dict[str, object]) -> Order:
             down=address.get("order", "down") == "down",
             pins=tuple(address.get_all("pin")),
         )
-    found = Order(str(asked["find"]), str(asked["column"]), bool(asked["down"]), tuple(map(str, asked["pins"])))  # type: ignore[call-overload]
+    found = Order(str(asked["find"]), str(asked["column"]), bool(asked["down"]), tuple(map(str, asked["pins"])))
     _address(found)
     return found
 

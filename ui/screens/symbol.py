@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from urllib.parse import quote
 
 import streamlit as st
 import streamlit_shadcn_ui as shadcn  # type: ignore[import-untyped]
 
-from ui import asks, candles, charts, facts, figures, filters, pace
+from ui import asks, candles, charts, facts, figures, filters, pace, profile
 from ui.board import ALL, MINUTE, Ask, View
 from ui.components import facts_table, note, quote_head
 from ui.entrypoint import Desk, desk
@@ -16,6 +17,7 @@ from ui.market import Market
 from ui.states import banner, drawing, empty
 from ui.tape import tape
 
+PROFILE_SECONDS = 30.0  # a day has many minutes, and one of them changes
 TAPE = ("time", "side", "price", "quantity")
 _KEPT = {"interval": "10s", "range": 120}
 
@@ -37,6 +39,7 @@ def page() -> None:
     with right:
         note("Latest trades", "quiet", key="tape head")
         pace.live(_tape)
+    st.fragment(_profile, run_every=PROFILE_SECONDS)()
     pace.live(_facts)
 
 
@@ -136,6 +139,18 @@ def _tape() -> None:
     if symbol:
         with st.container(), drawing("tape"):
             tape(parts, parts.feed.view(), (symbol,), chosen, columns=TAPE, key=f"tape {symbol}")
+
+
+def _profile() -> None:
+    parts, symbol, chosen = _of()
+    if not symbol:
+        return
+    with st.container(), drawing("profile"):
+        path = f"/v1/profile/{quote(symbol, safe='')}"
+        told = parts.reading.read(path, seconds=PROFILE_SECONDS, venue=list(chosen.venue), kind=list(chosen.kind))
+        note(profile.words(told.document), "quiet", key="profile head")
+        option = profile.profile_chart(told.document)
+        st.echarts_chart(option, height=profile.HEIGHT, key="profile", alt=f"Minutes of the day of {symbol}")
 
 
 def _facts() -> None:
