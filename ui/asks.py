@@ -6,7 +6,7 @@ from datetime import datetime, time, timedelta
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
-from ui.board import ALL, MINUTE, QUICK_MS, Ask
+from ui.board import ALL, MINUTE, QUICK_MS, Ask, View
 from ui.filters import Filters
 
 ROWS_MS = 1000  # of rows that a symbol has besides those since the start
@@ -42,6 +42,12 @@ def today(filters: Filters, now_seconds: float, zone: str) -> Ask:
 def _day(ordinal: int, zone: str) -> tuple[str, str]:
     midnight = datetime.combine(datetime.fromordinal(ordinal), time(), ZoneInfo(zone))
     return midnight.isoformat(), datetime.combine(midnight + timedelta(days=1), time(), ZoneInfo(zone)).isoformat()
+
+
+def known(view: View) -> dict[str, list[str]]:
+    """Venues and strategies to choose from: those whose streams the gateway watches."""
+    rows = view.part(STREAMS).rows.values()
+    return {kind: sorted(row["name"] for row in rows if row.get("kind") == kind) for kind in ("venue", "strategy")}
 
 
 def symbols(filters: Filters) -> tuple[Ask, Ask, Ask]:

@@ -10,10 +10,10 @@ function element(parent, name, className, space) {
 function make(grid, name) {
   const card = element(grid, "article", "card");
   card.dataset.card = name;
-  const head = element(card, "div", "head");
-  const label = element(head, "h3", "label");
-  const change = element(head, "span", "change");
+  // Every line begins at the left edge, so that nothing moves when a number gets longer.
+  const label = element(card, "h3", "label");
   const value = element(card, "p", "value");
+  const change = element(card, "p", "change");
   const detail = element(card, "p", "detail");
   const chart = element(card, "svg", "spark", SVG);
   chart.setAttribute("viewBox", "0 0 100 28");
@@ -31,7 +31,7 @@ function draw(parts, data) {
   text(parts.label, data.label);
   text(parts.value, data.value);
   text(parts.detail, data.detail);
-  text(parts.change, data.change);
+  text(parts.change, data.change || "\u00a0");
   parts.card.dataset.asOfSeq = data.seq;
   parts.change.dataset.tone = data.tone;
   parts.change.title = data.change ? "Against a minute ago" : "";

@@ -41,7 +41,7 @@ p[data-tone="title"] { font-size: 1.15rem; font-weight: 650; }
 """
 
 
-_CARDS = '<div class="cards"></div>'
+_CARDS = '<div class="box"><div class="cards"></div></div>'
 _FACTS = """<div class="frame" tabindex="0" role="region" aria-label="Exact values"><table>
 <thead><tr></tr></thead><tbody></tbody></table></div>"""
 _QUOTE = """<div class="quote"><h2></h2><span class="last"></span><span class="change"></span>

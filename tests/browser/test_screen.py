@@ -20,9 +20,8 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.stack import Stack
-from tests.browser.test_page import PATIENCE, browser, line, visit
+from tests.browser.viewing import PATIENCE, line, visit
 
-__all__ = ["browser"]  # the fixture
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SECONDS = 60
@@ -167,7 +166,6 @@ def test_at_ten_thousand_trades_a_second_figures_are_young_and_the_page_s_proces
         seconds = time.monotonic() - began
         share = (cpu(stack.pid("ui")) - spent) / seconds
         rate = (load.acknowledged[-1][0] - load.acknowledged[first][0]) / seconds
-    print(ages[:2], ages[-2:], len(ages))
     acknowledged = dict(load.acknowledged)
     old = sorted(at / 1000 - newest(acknowledged, seq) for at, seq in ages if seq)
     p95 = statistics.quantiles(old, n=20)[18]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tests.ui.rows import ZONE
+from tests.ui.rows import LIVE, ZONE
 from ui import asks
-from ui.board import ALL
+from ui.board import ALL, Part, View
 from ui.filters import Filters, read
 
 
@@ -29,3 +29,10 @@ def test_today_is_the_day_of_the_desk_also_when_its_clocks_change() -> None:
     assert (ask.start, ask.end) == ("2026-11-02T00:00:00+01:00", "2026-11-03T00:00:00+01:00")
     ask = asks.today(Filters(), 1_792_886_400.0, ZONE)  # 2026-10-25 02:00 in Zurich, a day of 25 hours
     assert (ask.start, ask.end) == ("2026-10-25T00:00:00+02:00", "2026-10-26T00:00:00+01:00")
+
+
+def test_venues_and_strategies_to_choose_from_are_those_that_the_gateway_watches() -> None:
+    names = (("venue", "Y"), ("venue", "X"), ("strategy", "mm-1"), ("symbol", "A"))
+    rows = {f"{kind} {name}": {"kind": kind, "name": name, "state": "fresh"} for kind, name in names}
+    view = View(LIVE, 7, {asks.STREAMS: Part(rows, {}, 7, True)})
+    assert asks.known(view) == {"venue": ["X", "Y"], "strategy": ["mm-1"]}

@@ -26,7 +26,7 @@ def page() -> None:
     """Everything below the strip."""
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, width="content"):
-            filters.choose(("venue", "kind"))
+            filters.choose(("venue", "kind"), known=asks.known(desk().feed.want(asks.STREAMS)))
         pace.choose()
     pace.live(_figures)
     pace.live(_symbols)

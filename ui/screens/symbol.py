@@ -24,12 +24,13 @@ _KEPT = {"interval": "10s", "range": 120}
 
 def page() -> None:
     """Everything below the strip."""
-    rows = desk().feed.view().all.rows
-    symbol = _selected(figures.matching(rows, ""))
+    view = desk().feed.want(asks.STREAMS)
+    names = figures.matching(view.all.rows, "")
+    symbol = _selected(names)
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, width="content"):
-            _choose(symbol, figures.matching(rows, ""))
-            filters.choose()
+            _choose(symbol, names)
+            filters.choose(known=asks.known(view))
         pace.choose()
     pace.live(_quote)
     left, right = st.columns([0.74, 0.26], gap="medium")
