@@ -11,6 +11,8 @@ from streamlit.navigation.page import Page
 
 from ui.filters import carried
 
+_GOING = "going"
+
 
 class Place(NamedTuple):
     """Its title, and its name, which is its address too; its content is the function `page` of its module."""
@@ -41,10 +43,19 @@ PLACES = {
 
 
 def navigation() -> Page:
-    """The bar on top of every page; the page that is asked for."""
-    return st.navigation([place.page() for place in PLACES.values()], position="top")
+    """The bar on top of every page; the page that is asked for. Goes first where `go` has said."""
+    wanted = st.navigation([place.page() for place in PLACES.values()], position="top")
+    if (going := st.session_state.pop(_GOING, None)) is not None:
+        name, parameters = going
+        st.switch_page(PLACES[name].page(), query_params=parameters)
+    return wanted
 
 
 def go(name: str, **parameters: Any) -> None:
-    """Go to a page; the filters go along. Does not return."""
-    st.switch_page(PLACES[name].page(), query_params=carried() | parameters)
+    """Go to a page; the filters go along. Does not return.
+
+    A page that is left from within a fragment, while others of its fragments are being drawn, would leave their output
+    behind on the next page; so the whole script runs again first, and leaves.
+    """
+    st.session_state[_GOING] = name, carried() | parameters
+    st.rerun(scope="app")

@@ -22,7 +22,7 @@ const decimalsOf = (rows, name) => Math.max(0, ...rows.map((row) => (row[name].s
 
 class Tape {
   constructor(root) {
-    Object.assign(this, { root, rows: [], wait: 250, seen: 0, gap: "", source: "" });
+    Object.assign(this, { root, rows: [], wait: 250, seen: 0, gap: "", source: "", told: "stream" });
     this.onVisibility = () => (document.hidden ? this.pause() : this.connect());
     document.addEventListener("visibilitychange", this.onVisibility);
   }
@@ -98,7 +98,7 @@ class Tape {
     if (source === this.source) return;
     this.source = source;
     this.patience = null;
-    this.tell("source", source);
+    if (source !== this.told) this.tell("source", (this.told = source)); // each telling draws the page again
     this.draw();
   }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.stack import Stack
@@ -10,9 +12,12 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 PATIENCE = 20_000  # ms, for what is not measured
 
 
-def visit(context: BrowserContext, stack: Stack, address: str = "") -> Page:
+def visit(
+    context: BrowserContext, stack: Stack, address: str = "", *, theme: Literal["light", "dark"] = "light"
+) -> Page:
     """A page of its own in a tab of its own, when it is live."""
     page = context.new_page()
+    page.emulate_media(color_scheme=theme)
     page.goto(f"{stack.page_url}/{address}")
     expect(page.locator("[data-chip=gateway]")).to_contain_text("ready", timeout=PATIENCE)
     return page
