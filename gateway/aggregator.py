@@ -21,13 +21,14 @@ from gateway.state.atoms import AtomTable
 from gateway.state.directory import Directory
 from gateway.state.merging import Ints
 from gateway.state.orders import Orders
+from gateway.state.patterns import Parts, Patterns
 from gateway.state.touched import Touched
 from gateway.state.wide import WideAtoms
 from telemetry import rows as layout
 from telemetry.backbone import Verdict
 from telemetry.partial import Partial, Watermark
 from telemetry.rows import INSTRUMENT, LEVEL, START, WIDTH, Rows
-from telemetry.statistics import VERSION, Atom
+from telemetry.statistics import BASIC, VERSION, Atom
 from telemetry.trade import Instrument
 from telemetry.wire import PartialHead
 
@@ -49,10 +50,12 @@ class Waiting:
 
 
 class Aggregator:
-    """The live state: instruments, totals and atoms as of `applied`."""
+    """The live state: instruments, totals and atoms as of `applied`; `patterns` too unless it is to be basic."""
 
-    def __init__(self, *, epoch: int, atoms: int = 500_000) -> None:
+    def __init__(self, *, epoch: int, atoms: int = 500_000, basic: bool = False, parts: Parts | None = None) -> None:
         self.epoch = epoch
+        self.version = BASIC if basic else VERSION
+        self.patterns = None if basic else Patterns(atoms, parts or Parts())
         self.stride = stride_of(atoms)
         self.applied = 0
         self.watermark: Watermark | None = None
@@ -78,7 +81,7 @@ class Aggregator:
         """Whether a partial may be merged now (MERGED), later (WAITING) or never (a reason)."""
         if head.epoch != self.epoch:
             return Verdict.EPOCH
-        if head.version != VERSION:
+        if head.version != self.version:
             return Verdict.VERSION
         if head.last <= self.applied:
             return Verdict.APPLIED
@@ -143,6 +146,8 @@ class Aggregator:
         for (local, second), atom in partial.wide.items():
             self._widen(int(ids[local]))
             self.wide.merge(int(ids[local]), 0, second, atom)
+        if self.patterns is not None and partial.patterns is not None:
+            self.patterns.merge(ids, self.applied + 1, partial.patterns)
         newer = partial.watermark
         if newer is not None and (self.watermark is None or newer.timestamp > self.watermark.timestamp):
             self.watermark = newer
@@ -266,6 +271,8 @@ class Aggregator:
         if self.atoms.frontier != before:
             self.wide.fold()
             self.windows.folded()
+        if self.patterns is not None:
+            self.patterns.fold()
 
     # --- reading ---------------------------------------------------------------------------------------------------
 

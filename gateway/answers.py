@@ -77,7 +77,7 @@ _ROW: dict[str, Shape] = {
     "revision": COUNT,
 }
 FRESH: dict[str, Shape] = {"as_of_seq": COUNT, "durable_seq": COUNT}
-_WINDOW: dict[str, Shape] = {"window": TEXT, "window_start": optional(TIME), "window_end": optional(TIME)}
+WINDOW: dict[str, Shape] = {"window": TEXT, "window_start": optional(TIME), "window_end": optional(TIME)}
 NEXT = optional(TEXT)
 _TOTALS = shape(**_COUNTS, **_QUANTITIES, notional=mapping(DECIMAL))
 _CANDLE: dict[str, Shape] = {
@@ -96,25 +96,25 @@ _SECONDS = dict.fromkeys(("mean", "p50", "p90", "p99", "p999", "max"), optional(
 _TIMES: dict[str, Shape] = {"count": COUNT, **_SECONDS, "negative": COUNT, "reason": optional(TEXT)}
 _STAGE, _ORDER = shape(**_TIMES), shape(venue=TEXT, strategy=TEXT, liquidity=TEXT, **_TIMES)
 PARAMETERS = "A parameter breaks a rule or is unknown"
-_UNSEEN = "No trade had this symbol"
+UNSEEN = "No trade had this symbol"
 
 STATS = answers(
     "Exact statistics by symbol",
-    shape(**FRESH, **_WINDOW, totals=_TOTALS, symbols=mapping(shape(**_ROW)), order=listing(TEXT), next=NEXT),
+    shape(**FRESH, **WINDOW, totals=_TOTALS, symbols=mapping(shape(**_ROW)), order=listing(TEXT), next=NEXT),
     s422=PARAMETERS,
 )
 SYMBOL_STATS = answers(
-    "Exact statistics of one symbol", shape(**FRESH, symbol=TEXT, **_WINDOW, **_ROW), s404=_UNSEEN, s422=PARAMETERS
+    "Exact statistics of one symbol", shape(**FRESH, symbol=TEXT, **WINDOW, **_ROW), s404=UNSEEN, s422=PARAMETERS
 )
 CANDLES = answers(
     "Candles, ascending",
     shape(**FRESH, symbol=TEXT, interval=TEXT, candles=listing(shape(**_CANDLE)), next=NEXT),
-    s404=_UNSEEN,
+    s404=UNSEEN,
     s422=f"{PARAMETERS}, or the interval is finer than what is still held",
 )
 LATENCY = answers(
     "Stages, and orders until they fill, in seconds; the window's bounds are those of the orders",
-    shape(**FRESH, **_WINDOW, stages=mapping(_STAGE), orders=listing(_ORDER)),
+    shape(**FRESH, **WINDOW, stages=mapping(_STAGE), orders=listing(_ORDER)),
     s422=PARAMETERS,
 )
 ALIVE = answers("The process is alive", shape(status=TEXT))

@@ -27,7 +27,6 @@ from telemetry.backbone import Backbone, Partial, Quarantined, Verdict
 from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput, TryAgain
 from telemetry.partial import decode_partial, row_count
-from telemetry.statistics import VERSION
 from telemetry.tasks import AsyncTaskManager, Ready
 
 logger = structlog.get_logger("gateway")
@@ -228,7 +227,7 @@ class Gateway:
         if not self._indexed:
             reasons.append("the index of keys is being rebuilt from the journal")
         if not any(worker.version_ok for worker in status.workers):
-            reasons.append(f"no worker of statistics version {VERSION} is connected")
+            reasons.append(f"no worker of statistics version {self.state.version} is connected")
         if journal is not None and journal.failure:
             reasons.append(f"the journal cannot be written: {journal.failure}")
         elif journal is not None and journal.full:

@@ -40,8 +40,10 @@ from gateway.latency import Latency
 from gateway.loss import Loss
 from gateway.metrics import new_registry
 from gateway.routes import new_app
+from gateway.routes_patterns import add_patterns
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
+from gateway.state.patterns import Parts, compiled_parts
 from gateway.stream import Stream
 from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
 from gateway.watch import Watch
@@ -58,7 +60,6 @@ from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.hangup import on_hang_up
 from telemetry.logs import begin_logs
-from telemetry.statistics import VERSION
 from telemetry.supervisor import watch_supervisor
 from telemetry.tasks import AsyncTaskManager, Ready
 
@@ -79,15 +80,14 @@ async def run(settings: GatewaySettings) -> None:
         settings.data / "journal", segment_bytes=settings.segment_bytes, durability=settings.durability
     )
     logger.info("journal", **asdict(journal.recovery))
-    state = Aggregator(epoch=secrets.randbits(64), atoms=settings.atoms)
+    state = await asyncio.to_thread(new_state, settings)
     limits = Limits(window=settings.window, deadline_seconds=settings.lease_seconds, align=state.stride)
     results = settings.results or default_results(settings.data)
     async with (
         JournalWriter(journal) as writer,
-        Embedded(writer, results=results, version=VERSION, limits=limits) as backbone,
+        Embedded(writer, results=results, version=state.version, limits=limits) as backbone,
     ):
         slots = await asyncio.to_thread(new_slots, settings.compiled)
-        state.atoms.merging = await asyncio.to_thread(new_merging, settings.compiled)
         gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots, rules)
         loop.add_signal_handler(signal.SIGHUP, on_hang_up(gateway.watch.bulletin.reload, stop.set))
         stream = Stream(gateway)
@@ -100,6 +100,7 @@ async def run(settings: GatewaySettings) -> None:
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
+            add_patterns(app, gateway, settings.venue_zones)
             server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, Heads(guard), decoder), listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
@@ -155,6 +156,23 @@ def new_merging(compiled: bool) -> Merging:
     except Exception as error:
         logger.warning("compiled merging cannot be used, merging is slower", error=repr(error))
         return NumpyMerging()
+
+
+def new_state(settings: GatewaySettings) -> Aggregator:
+    """The live state, empty. May take long, as `new_decoder`."""
+    basic, parts = settings.statistics == "basic", new_parts(settings.compiled)
+    state = Aggregator(epoch=secrets.randbits(64), atoms=settings.atoms, basic=basic, parts=parts)
+    state.atoms.merging = new_merging(settings.compiled)
+    return state
+
+
+def new_parts(compiled: bool) -> Parts:
+    """The quickest way of keeping rates and patterns that this machine has, as `new_decoder`."""
+    try:
+        return compiled_parts() if compiled and available() else Parts()
+    except Exception as error:
+        logger.warning("compiled patterns cannot be used, merging is slower", error=repr(error))
+        return Parts()
 
 
 def new_gateway(

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo
 
 from pydantic import AfterValidator, BeforeValidator
 from pydantic_settings import NoDecode
 
 from gateway.alerting.rule_kinds import STREAMS
-from telemetry.environ import Listening, Page, Storage, setting
+from telemetry.environ import Analysis, Listening, Page, Storage, setting
 
 
 def _symbols(value: Any) -> Any:
@@ -38,7 +39,20 @@ def _pairs(between: str) -> Callable[[tuple[str, ...]], tuple[str, ...]]:
     return check
 
 
-class GatewaySettings(Listening, Storage, Page):
+def _zones(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    pairs = [part.partition("=") for part in value.split(",") if part.strip()]
+    zones = {venue.strip(): zone.strip() for venue, _, zone in pairs}
+    for zone in zones.values():
+        try:
+            ZoneInfo(zone)
+        except (KeyError, ValueError, OSError) as error:
+            raise ValueError("no such time zone") from error
+    return zones
+
+
+class GatewaySettings(Listening, Storage, Analysis, Page):
     """What the gateway reads; every bound says what happens when it is reached."""
 
     durability: Literal["full", "fast"] = setting(
@@ -80,6 +94,11 @@ class GatewaySettings(Listening, Storage, Page):
         """The names of calendars by venue."""
         return {venue: name for venue, _, name in (pair.partition("=") for pair in self.calendars)}
 
+    venue_zones: Annotated[dict[str, str], NoDecode, BeforeValidator(_zones)] = setting(
+        {},
+        "The time zones of venues, for days of trading and profiles; UTC where none is given",
+        "venues with their zones such as XNYS=America/New_York,XLON=Europe/London",
+    )
     compiled: bool = setting(
         True,
         "Use the functions that numba compiles, where it is installed; false: msgspec and NumPy only, slower",

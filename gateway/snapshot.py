@@ -30,7 +30,6 @@ from telemetry.latencies import NO_CELLS, Cells, Name, concatenated
 from telemetry.latencies import WIDTH as CELL_WIDTH
 from telemetry.partial import Watermark, atom_from_texts, atom_to_texts
 from telemetry.rows import WIDTH
-from telemetry.statistics import VERSION
 from telemetry.tasks import Ready
 from telemetry.trade import Instrument
 
@@ -53,7 +52,7 @@ class Snapshot:
     def __init__(self, path: Path, journal_id: str, loss: Loss | None = None) -> None:
         self.path = path
         self._loss = loss or Loss()
-        self._identity = f"{journal_id} {VERSION} {LAYOUT}"
+        self._journal_id = journal_id
         self._database: sqlite3.Connection | None = None
         self._complete = False  # the file holds every page; until then all pages are written
 
@@ -71,8 +70,8 @@ class Snapshot:
                 pages = list(database.execute("SELECT number, rows, crc FROM pages ORDER BY number"))
         except sqlite3.Error as error:
             return f"it cannot be read: {error}"
-        if saved.get("identity") != self._identity:
-            return f"it belongs to {saved.get('identity')!r}, expected {self._identity!r}"
+        if saved.get("identity") != self._identity(state):
+            return f"it belongs to {saved.get('identity')!r}, expected {self._identity(state)!r}"
         if damage := _damage(saved, pages):
             return damage
         if int(saved["applied"]) > newest:
@@ -83,12 +82,15 @@ class Snapshot:
         self._complete = True
         return None
 
+    def _identity(self, state: Aggregator) -> str:
+        return f"{self._journal_id} {state.version} {LAYOUT}"
+
     def begin(self, state: Aggregator) -> dict[str, Any]:
         """Fix the instant: freeze the pages to be written, copy the rest. What it returns is for `open`."""
         state.atoms.freeze(everything=not self._complete)
         return _state(state) | {
             "loss": self._loss.export(),
-            "identity": self._identity,
+            "identity": self._identity(state),
             "pages": -(-state.atoms.used // PAGE),
         }
 
@@ -231,6 +233,9 @@ def _as_text(head: dict[str, Any]) -> dict[str, Any]:
     negative = {number: [str(value) for value in sums] for number, sums in head["negative"].items()}
     more: dict[str, Any] = {"negative": json.dumps(negative), "loss": json.dumps(head["loss"])}
     more |= {"older": head["older"].tobytes(), "slots": concatenated(head["slots"]).tobytes()}
+    if (patterns := head["patterns"]) is not None:
+        more["patterns"] = json.dumps({name: value for name, value in patterns.items() if name != "arrays"})
+    more["pattern_arrays"] = b"" if patterns is None else patterns["arrays"]
     return head | {"instruments": f"[{','.join(parts)}]"} | more
 
 
@@ -258,6 +263,7 @@ def _state(state: Aggregator) -> dict[str, Any]:
         "orders": json.dumps({"names": state.orders.names, "frontier": state.orders.frontier}),
         "older": state.orders.older(),
         "slots": state.orders.everything()[1:],
+        "patterns": None if state.patterns is None else state.patterns.saved(count),
     }
 
 
@@ -271,6 +277,8 @@ def _restore(state: Aggregator, saved: dict[str, Any], pages: list[bytes]) -> No
     state.watermark = Watermark(*watermark) if watermark else None
     state.quarantined = json.loads(saved["quarantined"])
     state.atoms.load(np.frombuffer(b"".join(pages), np.int64).reshape(-1, WIDTH), json.loads(saved["frontier"]))
+    if state.patterns is not None:
+        state.patterns.load(json.loads(saved["patterns"]) | {"arrays": saved["pattern_arrays"]})
     for number, sums in json.loads(saved["negative"]).items():
         state.negative[int(number)] = int(sums[0]), int(sums[1]), int(sums[2])
     for number, of in json.loads(saved["wide"]).items():

@@ -137,6 +137,17 @@ class Storage(Settings):
     )
 
 
+class Analysis(Settings):
+    """What is made of the trades; gateway and workers must agree."""
+
+    statistics: Literal["all", "basic"] = setting(
+        "all",
+        "all, or basic: without latency of orders, gaps between trades, bursts and largest trades, which costs less; "
+        "gateway and workers must be given the same",
+        "all or basic",
+    )
+
+
 class Reaching(Settings):
     """How clients, the page among them, reach the gateway, and how they show times."""
 
@@ -192,10 +203,12 @@ NAMES = frozenset(
         "TELEMETRY_RULES",
         "TELEMETRY_SEGMENT_BYTES",
         "TELEMETRY_SNAPSHOT_SECONDS",
+        "TELEMETRY_STATISTICS",
         "TELEMETRY_SUPERVISOR_FD",
         "TELEMETRY_TIMEZONE",
         "TELEMETRY_UI_PORT",
         "TELEMETRY_URL",
+        "TELEMETRY_VENUE_ZONES",
         "TELEMETRY_WINDOW",
         "TELEMETRY_WORKERS",
     }
@@ -277,4 +290,6 @@ def _expected(field: FieldInfo) -> str:
 def _default(field: FieldInfo) -> str:
     if isinstance(field.default, tuple):
         return ",".join(field.default)
+    if isinstance(field.default, dict):
+        return ",".join(f"{name}={value}" for name, value in field.default.items())
     return "" if field.default is None else str(field.default)

@@ -9,6 +9,7 @@ Layout of the body of a partial message (little endian):
                 section of each module that brings its own: telemetry.latencies
      8+h    p   zeros up to a multiple of 8
     ...         rows: int64[number of rows][rows.WIDTH], INSTRUMENT is an index into the head's instruments
+    ...         the arrays of telemetry.patterns, int64, as many rows of each as the head says; or nothing
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
 from typing import NamedTuple
 
 import msgspec
@@ -23,6 +25,7 @@ import numpy as np
 
 from telemetry.errors import InvalidInput
 from telemetry.latencies import NONE, OrderTimes, decode_orders, encode_orders
+from telemetry.patterns import WIDTHS, Patterns
 from telemetry.rows import WIDTH, Rows
 from telemetry.statistics import Atom, Extreme
 from telemetry.trade import Instrument
@@ -45,7 +48,7 @@ class Partial:
     `instruments` stand in order of first appearance; `price_scale` and `quantity_scale` are theirs, the finest that
     occurs in the range. `wide` holds the atoms that do not fit a row, by (instrument, second). `negative` is, per
     instrument that traded at negative prices, the sum of |price| * quantity of just those trades by side: what is
-    added twice to the signed notional to get the gross one.
+    added twice to the signed notional to get the gross one. `patterns` is None when only basic statistics are made.
     """
 
     instruments: tuple[Instrument, ...]
@@ -56,6 +59,7 @@ class Partial:
     negative: Mapping[int, tuple[int, int, int]] = field(default_factory=dict)
     watermark: Watermark | None = None
     orders: OrderTimes = NONE
+    patterns: Patterns | None = None
 
 
 EMPTY = Partial((), (), (), np.empty((0, WIDTH), np.int64))
@@ -69,6 +73,7 @@ class _Head(msgspec.Struct, array_like=True):
     negative: dict[int, tuple[str, str, str]]
     watermark: tuple[int, int] | None
     orders: bytes
+    patterns: list[int] | None = None
 
 
 _encoder = msgspec.msgpack.Encoder()
@@ -86,10 +91,13 @@ def encode_partial(partial: Partial) -> bytes:
             {key: (str(value[0]), str(value[1]), str(value[2])) for key, value in partial.negative.items()},
             partial.watermark,
             encode_orders(partial.orders),
+            None if partial.patterns is None else [len(array) for array in partial.patterns.arrays()],
         )
     )
     padding = bytes(-(_LENGTHS.size + len(head)) % 8)
-    return b"".join((_LENGTHS.pack(len(head), len(partial.rows)), head, padding, partial.rows.tobytes()))
+    arrays = [partial.rows] if partial.patterns is None else [partial.rows, *partial.patterns.arrays()]
+    blocks = [array.tobytes() for array in arrays]
+    return b"".join((_LENGTHS.pack(len(head), len(partial.rows)), head, padding, *blocks))
 
 
 def row_count(body: Buffer) -> int:
@@ -108,10 +116,13 @@ def decode_partial(body: Buffer) -> Partial:
         rows = np.frombuffer(view, np.int64, count * WIDTH, start).reshape(count, WIDTH).copy()
         wide = {(instrument, second): atom_from_texts(texts) for instrument, second, texts in head.wide}
         negative = {key: (int(a), int(b), int(c)) for key, (a, b, c) in head.negative.items()}
+        patterns = None if head.patterns is None else _patterns(view[start + rows.nbytes :], head.patterns)
     except (struct.error, msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput(f"expected the body of a partial, received {len(view)} bytes: {error}") from None
     known = len(head.instruments)
     named = {*rows[:, 0].tolist(), *negative, *(instrument for instrument, _ in wide)}
+    if patterns is not None:
+        named |= patterns.instruments()
     if len(head.price_scale) != known or len(head.quantity_scale) != known or not named <= set(range(known)):
         raise InvalidInput(f"expected scales and rows for {known} instruments, received others")
     return Partial(
@@ -123,7 +134,16 @@ def decode_partial(body: Buffer) -> Partial:
         negative,
         Watermark(*head.watermark) if head.watermark else None,
         decode_orders(head.orders),
+        patterns,
     )
+
+
+def _patterns(view: memoryview, counts: list[int]) -> Patterns:
+    """A copy; ValueError when the bytes are not those of so many rows."""
+    sizes = [count * width for count, width in zip(counts, WIDTHS, strict=True)]
+    numbers = np.frombuffer(view, np.int64, sum(sizes)).copy()
+    ends = list(accumulate(sizes, initial=0))
+    return Patterns(*(numbers[a:b].reshape(-1, width) for (a, b), width in zip(pairwise(ends), WIDTHS, strict=True)))
 
 
 def atom_to_texts(atom: Atom) -> list[str]:

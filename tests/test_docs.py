@@ -82,6 +82,19 @@ def test_every_figure_of_a_row_and_of_a_candle_is_defined(desk: Desk) -> None:
     assert missing((*row.keys() - {"symbol"}, *candle), text("statistics")) == []
 
 
+def test_every_figure_of_patterns_and_profile_is_defined_by_a_formula(desk: Desk) -> None:
+    desk.post([{"symbol": "A", "quantity": "1", "price": "2", "timestamp": "2026-01-02T03:04:05.001Z"}], wait=True)
+    bounds = {"symbol", "window", "window_start", "window_end", "as_of_seq", "durable_seq"}
+    found, profile = (desk.get(f"/v1/{route}/A").body for route in ("patterns", "profile"))
+    page = text("statistics")
+    defined = {
+        name for names in re.findall(r"^\| (`[^|]*) \|", page, re.MULTILINE) for name in re.findall(r"`(\w+)`", names)
+    }
+    assert sorted(found.keys() - bounds - defined) == []
+    assert missing((*found["largest"][0], *found["microbursts"][0], *profile.keys() - bounds), page) == []
+    assert missing(profile["minutes"][0], page) == []
+
+
 def test_every_stage_and_every_figure_of_it_is_defined(desk: Desk) -> None:
     page = text("statistics")
     for stage in STAGES:

@@ -17,30 +17,35 @@ from telemetry.columns import Columns, concatenate
 from telemetry.partial import EMPTY, Partial, Watermark
 from telemetry.statistics import Atom, atom_of
 from telemetry.trade import Instrument
+from worker import patterns
 from worker.columnwise import FUTURE_NS, MAXIMUM, vectorised
 from worker.latencies import order_times
 
 CROSSOVER = 10  # measured: below this many trades numpy's fixed cost per call is more than the loop
 
 
-def analyse(parts: Sequence[Columns], first_seq: int) -> Partial:
-    """The partial of consecutive parts of the journal; the first trade of the first part has number `first_seq`."""
+def analyse(parts: Sequence[Columns], first_seq: int, *, basic: bool = False) -> Partial:
+    """The partial of consecutive parts of the journal; the first trade of the first part has number `first_seq`. A
+    basic one lacks the sections that cost more."""
     total = sum(len(part) for part in parts)
     if total == 0:
         return EMPTY
     if total > MAXIMUM:
         raise ValueError(f"expected at most {MAXIMUM} trades at once, received {total}")
     if total < CROSSOVER:
-        return _with_orders(loop(parts, first_seq), parts)
+        partial = loop(parts, first_seq)
+        return partial if basic else _with_sections(partial, concatenate(parts))
     columns = parts[0] if len(parts) == 1 else concatenate(parts)
-    return _with_orders(vectorised(columns, first_seq) or loop([columns], first_seq), [columns])
+    partial = vectorised(columns, first_seq) or loop([columns], first_seq)
+    return partial if basic else _with_sections(partial, columns)
 
 
-def _with_orders(partial: Partial, parts: Sequence[Columns]) -> Partial:
-    """The partial with the times of orders, where a trade has one."""
-    if any("order_sent_at" in part.optional for part in parts):
-        return replace(partial, orders=order_times(concatenate(parts)))
-    return partial
+def _with_sections(partial: Partial, columns: Columns) -> Partial:
+    """The partial with the patterns, and with the times of orders where a trade has one."""
+    found = patterns.loop(_tuples(columns)) if len(columns) < CROSSOVER else patterns.vectorised(columns)
+    if "order_sent_at" in columns.optional:
+        return replace(partial, patterns=found, orders=order_times(columns))
+    return replace(partial, patterns=found)
 
 
 def loop(parts: Sequence[Columns], first_seq: int) -> Partial:
@@ -71,7 +76,7 @@ def loop(parts: Sequence[Columns], first_seq: int) -> Partial:
     return _partial(tuple(table), scales, atoms, negative, watermark)
 
 
-def _tuples(part: Columns) -> zip[tuple[int, ...]]:
+def _tuples(part: Columns) -> zip[patterns.Trade]:
     return zip(
         part.instrument.tolist(),
         part.side.tolist(),

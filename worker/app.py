@@ -14,7 +14,7 @@ from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.fixed import decode_fixed
 from telemetry.partial import encode_partial
-from telemetry.statistics import VERSION
+from telemetry.statistics import BASIC, VERSION
 from telemetry.tasks import Ready
 from telemetry.wire import Kind, PartialHead, encode
 from worker.analysis import analyse
@@ -25,10 +25,11 @@ logger = structlog.get_logger("worker")
 
 
 class Worker:
-    """Analyses what its source leases to it; `name` and `generation` go into every partial."""
+    """Analyses what its source leases to it; `name`, `generation` and `version` (of the statistics, all or basic) go
+    into every partial."""
 
-    def __init__(self, source: WorkSource, *, name: str, generation: Callable[[], int]) -> None:
-        self._source, self._name, self._generation = source, name, generation
+    def __init__(self, source: WorkSource, *, name: str, generation: Callable[[], int], version: str = VERSION) -> None:
+        self._source, self._name, self._generation, self._version = source, name, generation, version
 
     async def run(self, ready: Ready) -> None:
         """Lease after lease, until cancelled."""
@@ -50,7 +51,7 @@ class Worker:
     def _answer(self, lease: Lease, received_ns: int) -> bytes:
         started_ns = time.monotonic_ns()
         parts = columns_of(lease)
-        partial = encode_partial(analyse(parts, lease.first))
+        partial = encode_partial(analyse(parts, lease.first, basic=self._version == BASIC))
         head = PartialHead(
             epoch=lease.epoch,
             attempt=lease.attempt,
@@ -58,7 +59,7 @@ class Worker:
             last=lease.last,
             worker=self._name,
             generation=self._generation(),
-            version=VERSION,
+            version=self._version,
             trades=sum(len(part) for part in parts),
             received_ns=received_ns,
             started_ns=started_ns,

@@ -12,7 +12,7 @@ from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.links import WorkerLink
 from telemetry.environ import read_settings
 from telemetry.logs import begin_logs
-from telemetry.statistics import VERSION
+from telemetry.statistics import BASIC, VERSION
 from telemetry.supervisor import watch_supervisor
 from telemetry.tasks import AsyncTaskManager
 from worker.app import Worker
@@ -28,8 +28,9 @@ async def run(settings: WorkerSettings) -> None:
     watch_supervisor(loop, settings.supervisor_fd, stop.set)
     name = f"{os.getpid()}-{secrets.token_hex(4)}"
     results = settings.results or default_results(settings.data)
-    async with WorkerLink(results=results, worker=name, version=VERSION) as link, AsyncTaskManager() as tasks:
-        worker = Worker(link, name=name, generation=lambda: link.generation)
+    version = BASIC if settings.statistics == "basic" else VERSION
+    async with WorkerLink(results=results, worker=name, version=version) as link, AsyncTaskManager() as tasks:
+        worker = Worker(link, name=name, generation=lambda: link.generation, version=version)
         gc.freeze()  # what is here by now stays: looking through it again and again would only cost time
         await tasks.start("analysis", worker.run)
         await stop.wait()

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from telemetry.environ import Storage
+from telemetry.environ import Analysis, Storage
 
 
-class WorkerSettings(Storage):
+class WorkerSettings(Storage, Analysis):
     """What a worker reads: where the gateway is to be found."""

@@ -21,10 +21,13 @@ class Saved:
     def __init__(self, data: Path, journal_id: str) -> None:
         path = data / "snapshot.db"
         self.name = str(path)
-        self._state = Aggregator(epoch=0)
-        reason = Snapshot(path, journal_id).load(self._state, newest=ANY)
-        if reason is not None:
-            raise InvalidInput(f"{path}: {reason}")
+        reasons = []
+        for basic in (False, True):
+            self._state = Aggregator(epoch=0, basic=basic)
+            if (reason := Snapshot(path, journal_id).load(self._state, newest=ANY)) is None:
+                return
+            reasons.append(reason)
+        raise InvalidInput(f"{path}: {reasons[0]}")
 
     def stats(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """As `GET /v1/stats` answers, of all data."""

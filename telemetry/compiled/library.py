@@ -35,7 +35,7 @@ _BUILD_SECONDS = 180.0
 _PRIVATE = 0o700  # the cache holds code that is run: nobody else may write there
 _NAME = "functions.image"
 # Those outside of this folder whose constants become part of the code.
-_OTHER_SOURCES = ("decimals.py", "digests.py", "multilinear.py", "rows.py", "times.py", "trade.py")
+_OTHER_SOURCES = ("decimals.py", "digests.py", "multilinear.py", "patterns.py", "rows.py", "times.py", "trade.py")
 _MACHINES = ("x86_64",)  # whose relocations telemetry.compiled.linking knows
 logger = structlog.get_logger("compiled")
 

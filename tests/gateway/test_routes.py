@@ -302,7 +302,7 @@ def test_the_document_names_every_route_and_its_answers_have_the_shapes_that_it_
     assert paths.keys() == {
         "/v1/trades", "/v1/stats", "/v1/stats/{symbol}", "/v1/candles/{symbol}", "/v1/latency", "/v1/workers",
         "/v1/freshness", "/v1/sources", "/v1/alerts", "/v1/alerts/{id}/ack", "/v1/alerts/mutes",
-        "/v1/alerts/mutes/{id}", "/metrics", "/healthz", "/readyz",
+        "/v1/alerts/mutes/{id}", "/v1/patterns/{symbol}", "/v1/profile/{symbol}", "/metrics", "/healthz", "/readyz",
     }  # fmt: skip
     assert {"202", "400", "403", "409", "413", "415", "422", "503"} <= paths["/v1/trades"]["post"]["responses"].keys()
     for path, methods in paths.items():

@@ -1,0 +1,139 @@
+"""Counts by instrument, unit of time and bucket (see telemetry.patterns): fine ones of ten seconds, coarse ones of a
+minute and longer.
+
+`frontier[level]` is the second before which nothing is held at that level or finer; what comes later for that time goes
+where the rest of it is. They are moved at strides only, where the state is a function of the journal: when there are
+more than so many fine cells, the oldest of them become coarse, until half as many are left; coarse cells in the same
+way, to hours, days, years. When even these are too many, the instruments that were seen last are given up, for good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+import numpy as np
+
+from gateway.state.tally import Tally
+from telemetry.patterns import (
+    BUCKET_MASK,
+    BURST,
+    INSTRUMENT_SHIFT,
+    LEVEL_CODES,
+    TRACKED,
+    UNIT_MASK,
+    UNIT_SHIFT,
+    UNITS,
+    Ints,
+    codes_at,
+    levels_of,
+    starts_of,
+)
+
+NEVER = -(1 << 34)
+
+
+class Coarsen(Protocol):
+    """Brings cells to the levels at which their time is held, in place."""
+
+    def __call__(self, keys: Ints, values: Ints, frontier: Ints) -> int: ...
+
+
+def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
+    """The reference of Coarsen: how many changed."""
+    codes = keys >> UNIT_SHIFT & UNIT_MASK
+    levels = levels_of(codes)
+    starts = starts_of(codes, levels)
+    held = (starts[:, None] < frontier).sum(axis=1)
+    at = np.flatnonzero(held > levels)
+    coarser = codes_at(held[at], starts[at])
+    keys[at] += (coarser - codes[at]) << UNIT_SHIFT
+    bursts = at[keys[at] & BUCKET_MASK == BURST]
+    values[bursts] -= (starts[bursts] - starts_of(keys[bursts] >> UNIT_SHIFT & UNIT_MASK, held[bursts])) * 1000
+    return len(at)
+
+
+class Cells:
+    """At most about `fine` cells of ten seconds and twice as many coarse ones, at a stride."""
+
+    def __init__(self, fine: int, make: Callable[[], Tally], to_level: Coarsen = coarsen) -> None:
+        self.frontier: Ints = np.full(len(UNITS) - 1, NEVER, np.int64)
+        self.instruments = TRACKED  # those with a smaller id are held
+        self._most_fine, self._most_coarse = fine, 2 * fine
+        self._fine, self._coarse, self._to_level = make(), make(), to_level
+
+    def __len__(self) -> int:
+        return len(self._fine) + len(self._coarse)
+
+    def add(self, keys: Ints, values: Ints, earliest: int) -> None:
+        """Take in fine cells (and may change the arrays), of which none begins before the second `earliest`."""
+        if earliest >= self.frontier[0]:
+            self._fine.add(keys, values)
+        else:
+            self._to_level(keys, values, self.frontier)
+            self._put(keys, values)
+
+    def _put(self, keys: Ints, values: Ints) -> None:
+        fine = (keys >> UNIT_SHIFT & UNIT_MASK) < LEVEL_CODES[1]
+        self._fine.add(keys[fine], values[fine])
+        self._coarse.add(keys[~fine], values[~fine])
+
+    def of(self, instrument: int) -> tuple[Ints, Ints, Ints]:
+        """(the first second of its unit, bucket, value) of all cells of an instrument."""
+        found = [tally.of(instrument) for tally in (self._fine, self._coarse)]
+        keys = np.concatenate([keys for keys, _ in found])
+        codes = keys >> UNIT_SHIFT & UNIT_MASK
+        return starts_of(codes, levels_of(codes)), keys & BUCKET_MASK, np.concatenate([values for _, values in found])
+
+    def resolution(self, second: int) -> int:
+        """The length of the unit in which a second is held."""
+        return UNITS[int((second < self.frontier).sum())]
+
+    def fold(self) -> None:
+        """At a stride: have no more than there is room for."""
+        if len(self._fine) > self._most_fine:
+            self._advance(0, self._fine, self._most_fine // 2)
+        for level in range(1, len(self.frontier)):
+            if len(self._coarse) > self._most_coarse:
+                self._advance(level, self._coarse, self._most_coarse // 2)
+        if len(self._coarse) > self._most_coarse:
+            self._give_up()
+
+    def _advance(self, level: int, tally: Tally, left: int) -> None:
+        """Move the frontier of a level so far that at most so many cells of it are left."""
+        codes = tally.items()[0] >> UNIT_SHIFT & UNIT_MASK
+        levels = levels_of(codes)
+        starts = starts_of(codes[levels == level], levels[levels == level])
+        if len(starts) == 0:
+            return
+        last = len(starts) - min(left + 1, len(starts))
+        newest = int(np.partition(starts, last)[last])
+        self.frontier[: level + 1] = np.maximum(
+            self.frontier[: level + 1], (newest // UNITS[level + 1] + 1) * UNITS[level + 1]
+        )
+        for one in (self._fine, self._coarse):
+            keys, values = one.items()
+            if self._to_level(keys, values, self.frontier):
+                one.replace(keys[:0], values[:0])
+                self._put(keys, values)
+
+    def _give_up(self) -> None:
+        """Hold only the instruments that were seen first, as many as have room."""
+        keys = np.sort(self._coarse.items()[0])
+        self.instruments = int(keys[self._most_coarse // 2]) >> INSTRUMENT_SHIFT
+        for tally in (self._fine, self._coarse):
+            keys, values = tally.items()
+            kept = keys >> INSTRUMENT_SHIFT < self.instruments
+            tally.replace(keys[kept], values[kept])
+
+    def saved(self) -> list[Ints]:
+        """Keys and values of all, by key."""
+        found = [tally.items() for tally in (self._fine, self._coarse)]
+        keys, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+        order = keys.argsort()
+        return [keys[order], values[order]]
+
+    def load(self, keys: Ints, values: Ints, frontier: Ints, instruments: int) -> None:
+        """Take over what was saved, when nothing is held."""
+        self.frontier, self.instruments = frontier.copy(), instruments
+        self._put(keys, values)

@@ -1,0 +1,205 @@
+"""The trades that are among the ten largest of an instrument in some window that ends now or later.
+
+A trade is *beaten* by a larger one of the same or a later ten-second slot: in every window that has the beaten one, and
+ends when the other has come, the other is too. So who is beaten by ten is in no answer any more and is forgotten (what
+is left is called a skyband). That is a question of the set of trades alone: who beats whom does not depend on the
+order in which they came. Of n trades in random order some 10 ln(n / 10) are left; an instrument keeps at most MOST at a
+stride: then the older ones go, but for the ten largest of all, and `since` says from which slot on all are there.
+
+Larger is a larger KEY (see telemetry.patterns), and among equals the earlier number. Trades dated more than five
+seconds ahead of their arrival have the slot FAR; they beat and are beaten among themselves only.
+"""
+
+from __future__ import annotations
+
+from bisect import insort
+from importlib import import_module
+from typing import Any, Protocol
+
+import numpy as np
+
+from telemetry.patterns import CODE, FAR, LARGEST, LOCAL_BITS, Ints
+
+INSTRUMENTS = 1 << 14  # the first ones seen; of others no trades are kept
+MOST, KEPT = 256, 128  # trades of an instrument at a stride; those that stay when there are more
+# Columns of an entry. SMALL: side | price scale << 2 | quantity scale << 7. BEATEN: by how many.
+SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9)
+START, ROOM, HELD = range(3)  # where the entries of an instrument are in the pool
+_FIRST_ROOM = 8
+Entry = tuple[int, ...]  # without BEATEN
+
+
+class Largest(Protocol):
+    """Entries by instrument."""
+
+    since: dict[int, int]
+
+    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
+        """Take in candidates (telemetry.patterns) of a range, with the id of each one's instrument."""
+
+    def of(self, instrument: int) -> Ints:
+        """The entries of an instrument: latest slot first, then the larger."""
+
+    def bound(self) -> None:
+        """At a stride: keep at most MOST of each instrument."""
+
+    def saved(self) -> Ints:
+        """[n, 1 + ENTRY_WIDTH] id and entry of all, in order."""
+
+    def load(self, saved: Ints) -> None:
+        """Take in what was saved, when nothing is held."""
+
+
+def place(entry: Entry) -> tuple[int, int, int]:
+    """The key of the order of `of`."""
+    return -entry[SLOT], -entry[KEY], entry[SEQ]
+
+
+def unbeaten(entries: list[Entry]) -> list[Entry]:
+    """Those that fewer than ten beat, in the order of `of`."""
+    kept: list[Entry] = []
+    best: list[tuple[int, int]] = []
+    slot = FAR
+    for entry in sorted(entries, key=place):
+        if slot == FAR != entry[SLOT]:
+            best = []
+        slot, rank = entry[SLOT], (entry[KEY], -entry[SEQ])
+        if len(best) < LARGEST or rank > best[0]:
+            insort(best, rank)
+            del best[:-LARGEST]
+            kept.append(entry)
+    return kept
+
+
+def reduced(entries: list[Entry]) -> tuple[list[Entry], int]:
+    """Of more than MOST entries those that stay, and the first slot from which on they are complete."""
+    top = sorted(entries, key=lambda entry: (-entry[KEY], entry[SEQ]))[:LARGEST]
+    ordered = sorted(entries, key=place)
+    kept = {*ordered[:KEPT], *top, *(entry for entry in ordered if entry[SLOT] == FAR)}
+    since = 1 + max(entry[SLOT] for entry in ordered if entry not in kept)
+    return sorted(kept, key=place), since
+
+
+class PlainLargest:
+    """The reference: a list of each instrument, cleared of beaten ones now and then."""
+
+    def __init__(self) -> None:
+        self.since: dict[int, int] = {}
+        self._entries: dict[int, list[Entry]] = {}
+        self._clear_at: dict[int, int] = {}
+
+    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
+        """See Largest."""
+        offset = (1 << LOCAL_BITS) - 1
+        for instrument, (key, at, price, quantity, code, slot) in zip(ids.tolist(), candidates.tolist(), strict=True):
+            seq, small = first_seq + (code & offset), code >> (2 * LOCAL_BITS)
+            self._put(instrument, (slot, key, seq, at, price, quantity, small))
+
+    def _put(self, instrument: int, entry: Entry) -> None:
+        entries = self._entries.setdefault(instrument, [])
+        entries.append(entry)
+        if len(entries) > self._clear_at.get(instrument, 4 * LARGEST):
+            self._clear(instrument)
+
+    def _clear(self, instrument: int) -> list[Entry]:
+        entries = self._entries[instrument] = unbeaten(self._entries.get(instrument, []))
+        self._clear_at[instrument] = 2 * len(entries) + 2 * LARGEST
+        return entries
+
+    def of(self, instrument: int) -> Ints:
+        """See Largest."""
+        return matrix([(*entry, 0) for entry in unbeaten(self._entries.get(instrument, []))])
+
+    def bound(self) -> None:
+        """See Largest."""
+        for instrument, entries in self._entries.items():
+            if len(entries) > MOST and len(self._clear(instrument)) > MOST:
+                self._entries[instrument], self.since[instrument] = reduced(self._entries[instrument])
+
+    def saved(self) -> Ints:
+        """See Largest."""
+        rows = [(of, *entry, 0) for of in sorted(self._entries) for entry in self._clear(of)]
+        return np.array(rows, np.int64).reshape(len(rows), 1 + ENTRY_WIDTH)
+
+    def load(self, saved: Ints) -> None:
+        """See Largest."""
+        for instrument, *entry in saved.tolist():
+            self._put(instrument, tuple(entry[:BEATEN]))
+
+
+class CompiledLargest:
+    """The quickest: entries of each instrument side by side in a pool. Raises ImportError where nothing compiles."""
+
+    def __init__(self) -> None:
+        self._kernels: Any = import_module("telemetry.compiled.largest")
+        self.since: dict[int, int] = {}
+        self._places = np.zeros((0, HELD + 1), np.int64)
+        self._pool = np.zeros((1 << 10, ENTRY_WIDTH), np.int64)
+        self._used = 0
+
+    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
+        """See Largest."""
+        offset = (1 << LOCAL_BITS) - 1
+        entries = np.empty((len(candidates), ENTRY_WIDTH), np.int64)
+        entries[:, SLOT], entries[:, KEY] = candidates[:, 5], candidates[:, 0]
+        entries[:, SEQ] = first_seq + (candidates[:, CODE] & offset)
+        entries[:, TIMESTAMP : QUANTITY + 1] = candidates[:, 1:4]
+        entries[:, SMALL] = candidates[:, CODE] >> (2 * LOCAL_BITS)
+        self._put(ids, entries)
+
+    def _put(self, ids: Ints, entries: Ints) -> None:
+        self._follow(int(ids.max(initial=-1)) + 1)
+        state, done = np.array([self._used]), 0
+        while (done := self._kernels.offer(self._places, self._pool, state, ids, entries, done)) < len(ids):
+            pool = self._pool
+            self._pool = np.zeros((2 * len(pool), ENTRY_WIDTH), np.int64)
+            self._pool[: len(pool)] = pool
+        self._used = int(state[0])
+
+    def _follow(self, count: int) -> None:
+        known = len(self._places)
+        if count > known:
+            places = np.zeros((max(count, 2 * known), HELD + 1), np.int64)
+            places[:known] = self._places
+            self._places = places
+
+    def _entries(self, instrument: int) -> Ints:
+        start, _, held = self._places[instrument]
+        return self._pool[start : start + held]
+
+    def of(self, instrument: int) -> Ints:
+        """See Largest."""
+        if instrument >= len(self._places):
+            return matrix([])
+        entries = self._entries(instrument)
+        order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT]))
+        found = entries[order]
+        found[:, BEATEN] = 0
+        return found
+
+    def bound(self) -> None:
+        """See Largest."""
+        for instrument in np.flatnonzero(self._places[:, HELD] > MOST).tolist():
+            entries = self._entries(instrument)
+            beaten = {entry[SEQ]: entry[BEATEN] for entry in entries.tolist()}
+            kept, self.since[instrument] = reduced([tuple(entry[:BEATEN]) for entry in entries.tolist()])
+            # Who goes has beaten none of those that stay.
+            entries[: len(kept)] = matrix([(*entry, beaten[entry[SEQ]]) for entry in kept])
+            self._places[instrument, HELD] = len(kept)
+
+    def saved(self) -> Ints:
+        """See Largest."""
+        numbers = np.flatnonzero(self._places[:, HELD]).tolist()
+        parts = [np.insert(self.of(number), 0, number, axis=1) for number in numbers]
+        return np.concatenate(parts) if parts else np.empty((0, 1 + ENTRY_WIDTH), np.int64)
+
+    def load(self, saved: Ints) -> None:
+        """See Largest."""
+        entries = saved[:, 1:].copy()
+        entries[:, BEATEN] = 0
+        self._put(saved[:, 0].copy(), entries)
+
+
+def matrix(rows: list[tuple[int, ...]]) -> Ints:
+    """Entries as rows."""
+    return np.array(rows, np.int64).reshape(len(rows), ENTRY_WIDTH)

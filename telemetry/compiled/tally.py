@@ -1,0 +1,106 @@
+"""Counts by key in compiled code: see gateway.state.tally and gateway.state.bursts.
+
+Tables are open-addressed: a key stands at the first free slot from the one that its product with a constant names
+(Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4). A key of 0 is a free slot.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from telemetry.compiled.compiler import INTEGER, INTEGERS, entry, part
+from telemetry.patterns import (
+    BUCKET_MASK,
+    BURST,
+    INSTRUMENT_SHIFT,
+    LEVEL_CODES,
+    LEVEL_OFFSETS,
+    UNIT_MASK,
+    UNIT_SHIFT,
+    UNITS,
+)
+
+Ints = NDArray[np.int64]
+_FACTOR = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
+
+
+@part
+def _slot(table: Ints, key: int) -> int:
+    """Where the key is, or the free slot where it would be."""
+    wrap = len(table) - 1
+    mixed = np.uint64(key) * _FACTOR
+    slot = int(mixed >> _HALF) & wrap
+    while table[slot] != 0 and table[slot] != key:
+        slot = (slot + 1) & wrap
+    return slot
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+def add(table: Ints, held: Ints, keys: Ints, values: Ints) -> int:
+    """Take in values; how many keys are new. The table has room for all of them."""
+    new = 0
+    for number in range(len(keys)):
+        key = keys[number]
+        slot = _slot(table, key)
+        if table[slot] == 0:
+            table[slot] = key
+            held[slot] = values[number]
+            new += 1
+        elif key & BUCKET_MASK == BURST:
+            held[slot] = max(held[slot], values[number])
+        else:
+            held[slot] += values[number]
+    return new
+
+
+@entry(INTEGERS, INTEGER, INTEGERS)
+def find(table: Ints, instrument: int, found: Ints) -> int:
+    """The slots of the cells of an instrument; how many they are."""
+    count = 0
+    for slot in range(len(table)):
+        if table[slot] != 0 and table[slot] >> INSTRUMENT_SHIFT == instrument:
+            found[count] = slot
+            count += 1
+    return count
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+def count(young: Ints, of_young: Ints, old: Ints, of_old: Ints, keys: Ints, values: Ints, totals: Ints) -> int:
+    """Add to the counts of the younger table, which has room, and begins with that of the older one; `totals` are the
+    counts then. How many keys are new to the younger one."""
+    new = 0
+    for number in range(len(keys)):
+        key = keys[number]
+        slot = _slot(young, key)
+        if young[slot] == 0:
+            young[slot] = key
+            before = _slot(old, key)
+            of_young[slot] = of_old[before] if old[before] == key else 0
+            new += 1
+        of_young[slot] += values[number]
+        totals[number] = of_young[slot]
+    return new
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS)
+def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
+    """Bring cells to the levels at which their time is held, in place (see gateway.state.cells); how many changed."""
+    changed = 0
+    for number in range(len(keys)):
+        code = (keys[number] >> UNIT_SHIFT) & UNIT_MASK
+        level = 0
+        while level < len(frontier) and code >= LEVEL_CODES[level + 1]:
+            level += 1
+        start = (code - LEVEL_CODES[level] - LEVEL_OFFSETS[level]) * UNITS[level]
+        held = 0
+        while held < len(frontier) and start < frontier[held]:
+            held += 1
+        if held > level:
+            unit = start // UNITS[held]
+            keys[number] += (LEVEL_CODES[held] + unit + LEVEL_OFFSETS[held] - code) << UNIT_SHIFT
+            if keys[number] & BUCKET_MASK == BURST:
+                values[number] -= (start - unit * UNITS[held]) * 1000
+            changed += 1
+    return changed

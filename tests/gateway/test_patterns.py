@@ -1,0 +1,356 @@
+"""Gaps, bursts, volatility, profile and the largest trades: equal to their definitions, whatever the way to them."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections import Counter
+from datetime import date, datetime
+from fractions import Fraction
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from gateway.aggregator import Aggregator
+from gateway.reading import patterns, profile
+from gateway.reading.patterns import Question
+from gateway.reading.whole import Filter
+from gateway.snapshot import Snapshot
+from gateway.state.patterns import Parts, compiled_parts
+from telemetry.columns import from_trades
+from telemetry.errors import InvalidInput
+from telemetry.partial import decode_partial, encode_partial
+from telemetry.times import format_time
+from telemetry.trade import Trade
+from tests.gateway import oracle
+from tests.gateway.test_aggregator import EPOCH, NOW, head, trade
+from worker.analysis import analyse
+
+SECOND = 1_000_000_000
+ZONES = {"X": "America/New_York"}
+WINDOWS = ("10s", "1m", "5m", "1h", "1d", "all")
+PARTS = [pytest.param(Parts(), id="plain"), pytest.param(compiled_parts(), id="compiled")]
+
+
+def state_of(trades: list[Trade], cuts: list[int], *, atoms: int = 500_000, parts: Parts | None = None) -> Aggregator:
+    """The live state of trades 1, 2, …, in ranges that end at these numbers."""
+    state = Aggregator(epoch=EPOCH, atoms=atoms, parts=parts)
+    deliver(state, trades, sorted({0, len(trades), *cuts, *range(0, len(trades), state.stride)}))
+    return state
+
+
+def deliver(state: Aggregator, trades: list[Trade], cuts: list[int]) -> None:
+    for begin, end in pairwise(cuts):
+        partial = analyse([from_trades(trades[begin:end])], begin + 1)
+        state.merge(head(begin + 1, end), decode_partial(encode_partial(partial)))
+
+
+def some(rng: random.Random, count: int, spread: int, **changes: Any) -> list[Trade]:
+    """Trades as they come: mostly forward in time, some late, some ahead of their arrival."""
+    trades, at = [], NOW - spread
+    for _ in range(count):
+        at += rng.choice((0, 1, rng.randrange(2_000_000), rng.randrange(2 * spread // count)))
+        late = rng.choice((0, 0, 0, 0, rng.randrange(spread)))
+        ahead = rng.choice((0, 0, 0, 0, 0, 0, 0, 0, SECOND, 60 * SECOND))
+        trades.append(
+            trade(
+                symbol=rng.choice("AAAB"), venue=rng.choice(("", "X")), side=rng.randrange(3),
+                price=rng.choice((1, 1, 1, 1, -1)) * rng.randrange(1, 10**6), price_scale=rng.randrange(4),
+                quantity=rng.randrange(1, 10 ** rng.randrange(1, 7)), quantity_scale=rng.randrange(4),
+                at=at - late, received_at=at - late - ahead, **changes,
+            )
+        )  # fmt: skip
+    return trades
+
+
+def shown(
+    state: Aggregator, symbol: str, window: str, *, at: str | None = "watermark", **wanted: Any
+) -> dict[str, Any]:
+    return patterns.prepare(state, Question(symbol, window, Filter(**wanted), at), ZONES, NOW + SECOND).document()
+
+
+def all_shown(state: Aggregator) -> bytes:
+    """Everything that is read of the state, as bytes."""
+    documents = [shown(state, symbol, window) for symbol in sorted(state.by_symbol) for window in WINDOWS]
+    profiles = [profile.prepare(state, symbol, Filter(), ZONES).document() for symbol in sorted(state.by_symbol)]
+    return json.dumps([documents, profiles]).encode()
+
+
+def inside(trades: list[Trade], document: dict[str, Any]) -> list[tuple[int, Trade]]:
+    """The numbered trades of a document's symbol and window."""
+    of = [(seq, one) for seq, one in enumerate(trades, 1) if one.symbol == document["symbol"]]
+    if document["window_start"] is None:
+        return of
+    return [one for one in of if document["window_start"] <= format_time(one[1].timestamp) < document["window_end"]]
+
+
+def by_instrument(trades: list[tuple[int, Trade]]) -> dict[Any, list[tuple[int, Trade]]]:
+    found: dict[Any, list[tuple[int, Trade]]] = {}
+    for seq, one in trades:
+        found.setdefault((one.venue, one.symbol, one.kind, one.currency), []).append((seq, one))
+    return found
+
+
+def nearest(values: list[int], percent: int) -> float:
+    return sorted(values)[max(1, math.ceil(Fraction(percent, 100) * len(values))) - 1] / 1e9
+
+
+def check(trades: list[Trade], document: dict[str, Any]) -> None:
+    """Every figure of a document by its definition, over plain trades."""
+    chosen = {seq for seq, _ in inside(trades, document)}
+    of = by_instrument([(seq, one) for seq, one in enumerate(trades, 1) if one.symbol == document["symbol"]])
+    gaps = [b[1].timestamp - a[1].timestamp for some in of.values() for a, b in pairwise(some) if b[0] in chosen]
+    assert document["interarrival_count"] == sum(gap >= 0 for gap in gaps)
+    assert document["interarrival_negative"] == sum(gap < 0 for gap in gaps)
+    for percent in (50, 90, 99):
+        if forward := [gap for gap in gaps if gap >= 0]:
+            exact = nearest(forward, percent)
+            assert document[f"interarrival_p{percent}"] == pytest.approx(exact, rel=0.01)
+        else:
+            assert document[f"interarrival_p{percent}"] is None
+    check_burst(of, chosen, document)
+    assert document["realised_volatility"] == approximately(volatility(inside(trades, document), document["zone"]))
+    sizes = sorted((-abs(oracle.notional(one)), seq) for seq, one in candidates(of, document))[:10]
+    assert [one["seq"] for one in document["largest"]] == [seq for _, seq in sizes]
+    for one in document["largest"]:
+        original = trades[one["seq"] - 1]
+        assert one["notional"] == oracle.text(oracle.notional(original))
+        assert (one["price"], one["quantity"]) == tuple(
+            oracle.text(value) for value in (oracle.price(original), oracle.quantity(original))
+        )
+        assert (one["timestamp"], one["side"]) == (format_time(original.timestamp), oracle.SIDES[original.side])
+
+
+def candidates(of: dict[Any, list[tuple[int, Trade]]], document: dict[str, Any]) -> list[tuple[int, Trade]]:
+    """Trades of the window, one dated ahead of its arrival at its arrival, one far ahead in no window."""
+    everything = [one for some in of.values() for one in some]
+    if document["window_start"] is None:
+        return everything
+    return [
+        (seq, one)
+        for seq, one in everything
+        if document["window_start"] <= format_time(min(one.timestamp, one.received_at)) < document["window_end"]
+        and one.timestamp <= one.received_at + 5 * SECOND
+    ]
+
+
+def check_burst(of: dict[Any, list[tuple[int, Trade]]], chosen: set[int], document: dict[str, Any]) -> None:
+    bursts, slots = [], Counter[int]()
+    for some in of.values():
+        if all(one.timestamp % 10_000_000 == 0 for _, one in some):
+            continue
+        counts = Counter(one.timestamp // 1_000_000 for seq, one in some if seq in chosen)
+        seconds = Counter(one.timestamp // SECOND for _, one in some)
+        for millisecond, count in counts.items():
+            bursts.append((-count, millisecond, seconds[millisecond // 1000]))
+            slot = millisecond // 10_000
+            slots[slot] = max(slots[slot], count)
+    if not bursts:
+        assert (document["microburst"], document["burst_ratio"], document["microbursts"]) == (None, None, [])
+        return
+    count, millisecond, trades = min(bursts, key=lambda burst: burst[:2])
+    assert document["microburst"] == -count
+    assert document["microburst_at"] == format_time(millisecond * 1_000_000)
+    least = min(burst[2] for burst in bursts if burst[:2] == (count, millisecond))
+    if least == trades:  # else another venue had as many in the same millisecond
+        assert document["burst_ratio"] == (-count * 1000 / trades if trades >= 100 else None)
+    expected = [{"start": format_time(slot * 10 * SECOND), "trades": slots[slot]} for slot in sorted(slots)[-360:]]
+    assert document["microbursts"] == expected
+
+
+def approximately(value: float | None) -> Any:
+    return None if value is None else pytest.approx(value, rel=1e-12)
+
+
+def volatility(trades: list[tuple[int, Trade]], zone: str | None) -> float | None:
+    last: dict[int, tuple[int, int, Fraction]] = {}
+    for seq, one in trades:
+        minute, found = one.timestamp // (60 * SECOND), (one.timestamp, seq, Fraction(oracle.price(one)))
+        last[minute] = max(found, last.get(minute, found))
+    prices = [(minute, last[minute][2]) for minute in sorted(last)]
+    if len(prices) < 2 or any(price <= 0 for _, price in prices):
+        return None
+    squares = [
+        math.log1p(float(after[1] / before[1] - 1)) ** 2
+        for before, after in pairwise(prices)
+        if zone is None or day(before[0], zone) == day(after[0], zone)
+    ]
+    return math.sqrt(math.fsum(squares))
+
+
+def day(minute: int, zone: str) -> date:
+    return datetime.fromtimestamp(minute * 60, ZoneInfo(zone)).date()
+
+
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("seed", range(12))
+def test_every_figure_equals_its_definition(seed: int, parts: Parts) -> None:
+    rng = random.Random(seed)
+    spread = rng.choice((SECOND // 100, SECOND, 60 * SECOND, 3600 * SECOND, 90_000 * SECOND))
+    positive = [one._replace(price=abs(one.price)) for one in some(rng, rng.randrange(1, 600), spread)]
+    for trades in (positive, some(rng, 50, spread)):
+        state = state_of(trades, [rng.randrange(len(trades)) for _ in range(9)], parts=parts)
+        for symbol in state.by_symbol:
+            for window in WINDOWS:
+                check(trades, shown(state, symbol, window))
+
+
+def test_a_thousand_orders_partitions_and_repetitions_of_delivery_give_the_same_bytes() -> None:
+    for seed in range(1000):
+        rng = random.Random(seed)
+        trades = some(rng, rng.randrange(2, 150), rng.choice((SECOND, 100 * SECOND, 90_000 * SECOND)))
+        whole = state_of(trades, [], atoms=1000)
+        assert whole.patterns is not None
+        cuts = sorted({0, len(trades), *(rng.randrange(len(trades)) for _ in range(rng.randrange(9)))})
+        cuts = sorted({*cuts, *range(0, len(trades), whole.stride)})
+        ranges = list(pairwise(cuts))
+        deliveries = ranges + [rng.choice(ranges) for _ in range(rng.randrange(6))]
+        rng.shuffle(deliveries)
+        parts = Aggregator(epoch=EPOCH, atoms=1000, parts=rng.choice((Parts(), compiled_parts())))
+        for begin, end in deliveries:
+            deliver(parts, trades, [begin, end])
+        assert parts.applied == len(trades)
+        assert parts.patterns is not None
+        assert parts.patterns.saved(len(parts.instruments)) == whole.patterns.saved(len(whole.instruments)), seed
+        assert all_shown(parts) == all_shown(whole), f"seed {seed}"
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_what_is_folded_depends_on_the_journal_alone_and_sums_stay(parts: Parts) -> None:
+    rng = random.Random(7)
+    trades = some(rng, 6000, 80_000 * SECOND)
+    free = state_of(trades, [], parts=parts)
+    states = [state_of(trades, [rng.randrange(6000) for _ in range(n)], atoms=4000, parts=parts) for n in (0, 40)]
+    capped = states[0]
+    assert capped.patterns is not None
+    assert free.patterns is not None
+    assert all_shown(states[0]) == all_shown(states[1])
+    assert capped.patterns.cells.frontier[0] > 0, "nothing was folded"
+    assert len(capped.patterns.cells) <= 1.5 * 4000 + 3 * capped.stride < len(free.patterns.cells)
+    for symbol in free.by_symbol:
+        fields = shown(free, symbol, "all"), shown(capped, symbol, "all")
+        for name in fields[0]:
+            if name not in ("microbursts", "burst_ratio", "realised_volatility"):
+                assert fields[0][name] == fields[1][name], name
+        hour = shown(capped, symbol, "1h")
+        check_gaps_of(trades, hour)
+
+
+def check_gaps_of(trades: list[Trade], document: dict[str, Any]) -> None:
+    chosen = {seq for seq, _ in inside(trades, document)}
+    of = by_instrument([(seq, one) for seq, one in enumerate(trades, 1) if one.symbol == document["symbol"]])
+    gaps = [b[1].timestamp - a[1].timestamp for some in of.values() for a, b in pairwise(some) if b[0] in chosen]
+    assert document["interarrival_count"] == sum(gap >= 0 for gap in gaps)
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_instruments_for_which_there_is_no_room_are_said_to_be_incomplete(parts: Parts) -> None:
+    rng = random.Random(3)
+    trades = [
+        trade(symbol=f"S{number}", at=NOW + rng.randrange(10**18, 10**18 + 10**12), received_at=NOW + 2 * 10**18)
+        for number in range(400)
+        for _ in range(20)
+    ]
+    state = state_of(trades, [], atoms=1000, parts=parts)
+    assert state.patterns is not None
+    assert len(state.patterns.cells) <= 1000
+    assert shown(state, "S0", "all")["complete"]
+    assert not shown(state, "S399", "all")["complete"]
+    assert shown(state, "S0", "all")["interarrival_count"] + shown(state, "S0", "all")["interarrival_negative"] == 19
+
+
+@pytest.mark.parametrize("parts", PARTS)
+def test_of_one_instrument_so_many_large_trades_are_kept_and_windows_say_when_some_are_missing(parts: Parts) -> None:
+    falling = [trade(quantity=100_000 - n, at=NOW + n * 10 * SECOND, received_at=NOW * 2) for n in range(2000)]
+    state = state_of(falling, [], atoms=1000, parts=parts)
+    found = shown(state, "A", "all")
+    assert ([one["seq"] for one in found["largest"]], found["complete"]) == (list(range(1, 11)), True)
+    assert not shown(state, "A", "1h")["complete"]
+    near = shown(state, "A", "1m")
+    assert ([one["seq"] for one in near["largest"]], near["complete"]) == (list(range(1995, 2001)), True)
+
+
+def test_a_millisecond_that_is_cut_by_ranges_counts_as_one_while_it_can_still_grow(tmp_path: Path) -> None:
+    same = [trade(at=NOW + 1, received_at=NOW + 1) for _ in range(120)]
+    state = state_of(same, list(range(0, 120, 7)))
+    found = shown(state, "A", "10s")
+    assert (found["microburst"], found["burst_ratio"]) == (120, 1000.0)
+    assert (found["microburst_at"], found["microburst_venue"]) == (format_time(NOW), None)
+
+
+def test_stamps_that_are_all_coarser_than_a_millisecond_have_no_bursts() -> None:
+    coarse = [trade(at=NOW + n * 10_000_000, received_at=2 * NOW) for n in (0, 0, 0, 5, 7)]
+    assert shown(state_of(coarse, []), "A", "all")["microburst"] is None
+    assert shown(state_of([*coarse, trade(at=NOW + 1_000_000, received_at=2 * NOW)], []), "A", "all")["microburst"] == 3
+
+
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("atoms", [1000, 500_000])
+def test_a_snapshot_holds_the_patterns_of_its_instant(tmp_path: Path, parts: Parts, atoms: int) -> None:
+    trades = some(random.Random(atoms), 3000, 80_000 * SECOND)
+    state = state_of(trades[:2000], [], atoms=atoms, parts=parts)
+    Snapshot(tmp_path / "s.db", "journal").save(state)
+    restored = Aggregator(epoch=EPOCH, atoms=atoms, parts=parts)
+    assert Snapshot(tmp_path / "s.db", "journal").load(restored, newest=2000) is None
+    assert all_shown(restored) == all_shown(state)
+    rest = sorted({2000, 3000, *range(2000, 3000, state.stride)})
+    for one in (state, restored):
+        deliver(one, trades, rest)
+    assert all_shown(restored) == all_shown(state)
+
+
+def test_basic_statistics_leave_patterns_out_and_never_mix_with_all(tmp_path: Path) -> None:
+    trades = some(random.Random(1), 100, SECOND)
+    basic = Aggregator(epoch=EPOCH, basic=True)
+    partial = analyse([from_trades(trades)], 1, basic=True)
+    assert partial.patterns is None
+    assert not basic.verdict(head(1, 100)).accepted
+    basic.merge(head(1, 100, version=basic.version), decode_partial(encode_partial(partial)))
+    assert basic.applied == 100
+    with pytest.raises(InvalidInput, match="TELEMETRY_STATISTICS=all"):
+        shown(basic, "A", "all")
+    Snapshot(tmp_path / "s.db", "journal").save(basic)
+    assert "belongs to" in str(Snapshot(tmp_path / "s.db", "journal").load(Aggregator(epoch=EPOCH), newest=100))
+    assert Snapshot(tmp_path / "s.db", "journal").load(Aggregator(epoch=EPOCH, basic=True), newest=100) is None
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_profile_equals_its_definition_in_the_zone_of_the_venue(seed: int) -> None:
+    rng = random.Random(seed)
+    trades = some(rng, 400, 5 * 86_400 * SECOND)
+    state = state_of(trades, [], atoms=500_000)
+    for venues, name in ((("X",), "America/New_York"), (("",), "UTC"), ((), "UTC")):
+        found = profile.prepare(state, "A", Filter(venues=venues), ZONES).document()
+        of = [one for one in trades if one.symbol == "A" and (not venues or one.venue in venues)]
+        assert (found["zone"], found["since"]) == (name, None)
+        zone = ZoneInfo(name)
+        local = [datetime.fromtimestamp(one.timestamp // SECOND, zone) for one in of]
+        assert found["days"] == len({at.date() for at in local})
+        expected: dict[str, list[tuple[date, Trade]]] = {}
+        for at, one in zip(local, of, strict=True):
+            expected.setdefault(f"{at:%H:%M}", []).append((at.date(), one))
+        assert [minute["minute"] for minute in found["minutes"]] == sorted(expected)
+        for minute in found["minutes"]:
+            some_of = expected[minute["minute"]]
+            assert minute["trades"] == len(some_of)
+            assert minute["days"] == len({on for on, _ in some_of})
+            assert minute["quantity"] == oracle.text(oracle.total([oracle.quantity(one) for _, one in some_of]))
+
+
+def test_filters_choose_instruments_and_what_is_wrong_is_named() -> None:
+    trades = some(random.Random(2), 300, 60 * SECOND)
+    state = state_of(trades, [])
+    found = shown(state, "A", "all", venues=("X",))
+    assert {one["venue"] for one in found["largest"]} == {"X"}
+    assert found["zone"] == "America/New_York"
+    for question, message in (
+        (Question("Z", "all"), "a symbol that was traded"),
+        (Question("A", "2m"), "window: expected one of"),
+        (Question("A", "1m", at="2020-01-01T00:00:00Z"), "at: expected watermark"),
+    ):
+        with pytest.raises(InvalidInput, match=message):
+            patterns.prepare(state, question, ZONES, NOW)
