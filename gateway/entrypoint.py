@@ -32,7 +32,8 @@ from gateway.guard import Guard
 from gateway.ingest import Ingest
 from gateway.ingestion.feed import MAX_BYTES, Feed
 from gateway.ingestion.heads import Heads
-from gateway.ingestion.lane import Lane, LaneProtocol
+from gateway.ingestion.lane import Lane
+from gateway.ingestion.short_cut import LaneProtocol
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.intake import MAX_TRADES, Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots

@@ -198,12 +198,16 @@ async def _read(receive: Receive) -> bytes:
                 if not message.get("more_body", False) or size > DISCARD:
                     break
     except TimeoutError:
-        raise InvalidInput(
-            f"expected the whole body within {BODY_SECONDS:.0f} s, received {size} bytes", problem="bad-request"
-        ) from None
+        raise too_slow(size) from None
     if size > MAX_BODY:
         raise InvalidInput(f"expected at most {MAX_BODY} bytes, received {size} or more", problem="too-large")
     return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
+def too_slow(received: int) -> InvalidInput:
+    """The refusal of a body of which so many bytes were here when its time was over."""
+    detail = f"expected the whole body within {BODY_SECONDS:.0f} s, received {received} bytes"
+    return InvalidInput(detail, problem="bad-request")
 
 
 def _media(headers: dict[bytes, bytes]) -> AnyMedia:

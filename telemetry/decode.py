@@ -12,6 +12,7 @@ from contextlib import suppress
 from typing import Any, Literal
 
 import msgspec
+import numpy as np
 
 from telemetry.columns import Columns, concatenate, from_trades
 from telemetry.decode_compiled import CompiledReading
@@ -19,6 +20,7 @@ from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import LINE, MAX_ERRORS, MAX_TRADES, Media, parse_items, read_items, refuse_bombs
 from telemetry.digests import NO_SECRET, Digests, Keys, join_keys
 from telemetry.errors import InvalidInput
+from telemetry.frame import U8
 from telemetry.literals import Doubt
 from telemetry.trade import Trade
 
@@ -73,11 +75,23 @@ class Decoder:
         """
         if media == "arrow":
             return self._arrow(body, received_at)
-        is_small = len(body) < SMALL_BYTES
-        batch = _first_sure(self._small if is_small else self._large, body, media, received_at)
+        readings = self._small if len(body) < SMALL_BYTES else self._large
+        return self._decode(readings, body, media, received_at)
+
+    def in_place(self, buffer: bytearray, size: int, received_at: int) -> Batch:
+        """As `decode` of the JSON in the first `size` bytes, which decode_compiled.PADDING zeros follow."""
+        if self._compiled is not None and size >= ROWS_BYTES:
+            with suppress(Doubt):
+                columns, keys = self._compiled.columns_in_place(np.frombuffer(buffer, U8), size, "json", received_at)
+                return Batch(None, columns, keys)
+        others = self._small[1:] if size < SMALL_BYTES else self._large[1:]
+        return self._decode(others, bytes(memoryview(buffer)[:size]), "json", received_at)
+
+    def _decode(self, readings: Sequence[Reading], body: bytes, media: Media, received_at: int) -> Batch:
+        batch = _first_sure(readings, body, media, received_at)
         if batch is not None:
             return batch
-        if is_small:
+        if len(body) < SMALL_BYTES:
             return self.by_reference(body, media, received_at)
         refuse_bombs(body, media)
         return self._in_parts(body, media, received_at)

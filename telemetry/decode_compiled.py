@@ -28,13 +28,16 @@ from telemetry.multilinear import U64
 from telemetry.times import ABSENT
 from telemetry.trade import KINDS, Instrument, Trade
 
-_PADDING = bytes(64)  # tokens.PADDING, which is not imported before it is needed
+PADDING = 64  # tokens.PADDING, which is not imported before it is needed
+_ZEROS = bytes(PADDING)
+_MORE = -3  # scanner.MORE
 _BOOL = np.dtype(bool)
 _KINDS = ("", *KINDS)
 _TEXTS = tuple(at.FIELDS[slot // 2] for slot in at.TEXT_COLUMNS)
 _REST = tuple(at.FIELDS[slot // 2] for slot in at.INTEGER_COLUMNS[at.ALWAYS :])
 _RECORD = Struct("<qBBBB")
-_OPEN, _SHORT = ord("{"), 5_000  # bytes; from there on an array counts more quickly
+_OPEN = ord("{")
+_USUAL_BYTES = 64  # few trades are shorter
 _CAPACITY, _KEPT = 1024, 1 << 14  # trades that memory is kept for: some 260 bytes each
 _MOST_IDLE = 4  # as many threads as read bodies at once
 _MOST_KNOWN = 4096  # instruments
@@ -43,6 +46,10 @@ _MOST_KNOWN = 4096  # instruments
 def available() -> bool:
     """Whether this machine can read that way."""
     return byteorder == "little" and find_spec("numba") is not None
+
+
+class _MoreError(Doubt):
+    """There are more trades than there was memory for."""
 
 
 class _Memory:
@@ -74,7 +81,7 @@ class CompiledReading:
         """The trades of a small body. Raises Doubt."""
         decoded, ascii_only = _decoded(body)
         most = body.count(b"{")
-        text, digests = np.frombuffer(body + _PADDING, U8), np.empty(at.DIGESTS * most + at.SUMS, U64)
+        text, digests = np.frombuffer(body + _ZEROS, U8), np.empty(at.DIGESTS * most + at.SUMS, U64)
         slots = np.empty(most * at.COUNT + at.FOLLOWS, I64)
         count = self._scan_rows(text, len(body), media == "lines", self._words, most, slots, digests)
         if count < 0:
@@ -90,13 +97,21 @@ class CompiledReading:
 
     def columns(self, body: bytes, media: Media, received_at: int) -> tuple[Columns, Keys]:
         """The trades of a body as columns. Raises Doubt."""
-        if not body.isascii():
-            _decoded(body)
-        text = np.frombuffer(body + _PADDING, U8)
-        most = min(body.count(b"{") if len(body) < _SHORT else int(np.count_nonzero(text == _OPEN)), MAX_TRADES)
+        return self.columns_in_place(np.frombuffer(body + _ZEROS, U8), len(body), media, received_at)
+
+    def columns_in_place(self, text: Array, size: int, media: Media, received_at: int) -> tuple[Columns, Keys]:
+        """As `columns`, of the first `size` bytes of a text; PADDING zeros follow them."""
+        most = min(size // _USUAL_BYTES + 1, MAX_TRADES)
+        try:
+            return self._columns(text, size, media, received_at, most)
+        except _MoreError:
+            most = min(int(np.count_nonzero(text[:size] == _OPEN)), MAX_TRADES)
+            return self._columns(text, size, media, received_at, most)
+
+    def _columns(self, text: Array, size: int, media: Media, received_at: int, most: int) -> tuple[Columns, Keys]:
         memory = self._take(most)
         try:
-            return self._columns(text, len(body), media, received_at, most, memory)
+            return self._columns_in(memory, text, size, media, received_at, most)
         finally:
             self._keep(memory)
 
@@ -114,14 +129,14 @@ class CompiledReading:
             memory = _Memory(_CAPACITY)
         return memory if most <= memory.capacity else _Memory(1 << (most - 1).bit_length())
 
-    def _columns(
-        self, text: Array, size: int, media: Media, received_at: int, most: int, memory: _Memory
+    def _columns_in(
+        self, memory: _Memory, text: Array, size: int, media: Media, received_at: int, most: int
     ) -> tuple[Columns, Keys]:
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         count = self._scan_columns(text, size, media == "lines", self._words, most, memory.capacity, *work)
         if count < 0:
-            raise Doubt("not known to the scanner")
-        return self._collected(text, count, received_at, memory)
+            raise _MoreError if count == _MORE else Doubt("not known to the scanner")
+        return self._collected(text, count, received_at, memory, size)
 
     def arrow(
         self, body: bytes, received_at: int, most_instruments: int = MAX_TRADES, *, text: Array | None = None
@@ -142,18 +157,24 @@ class CompiledReading:
             count = self._read_rows(text, cells, entries, columns, self._words, plan.rows, memory.capacity, *work)
             if count < 0 or memory.integers[at.KNOWN] > most_instruments:
                 raise Doubt("not known to the reader, or too many instruments")
-            return self._collected(text, count, received_at, memory)
+            return self._collected(text, count, received_at, memory, 0)
         finally:
             self._keep(memory)
 
-    def _collected(self, text: Array, count: int, received_at: int, memory: _Memory) -> tuple[Columns, Keys]:
+    def _collected(
+        self, text: Array, count: int, received_at: int, memory: _Memory, size: int
+    ) -> tuple[Columns, Keys]:
+        """The columns and keys. Raises Doubt when a text has other bytes than ASCII and the first `size` ones of all
+        are no UTF-8."""
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         result = memory.integers[at.TOTALS : at.RESULT].tolist()
         out = _Output(count, result)
-        self._collect(
+        foreign = self._collect(
             *(text, memory.capacity, count, received_at, *work),
             *(out.integers, out.indices, out.digests, out.small),
         )
+        if foreign:
+            _decoded(text[:size].tobytes())
         return out.columns(self._instruments_of(out)), out.keys()
 
     def _instruments_of(self, out: _Output) -> tuple[Instrument, ...]:
@@ -183,7 +204,7 @@ class _Output:
         self.integers = np.empty((4 + len(self._rest)) * count, I64)
         self.indices = np.empty(count + len(self._texts) * (count + 1) + known, U32)
         self.digests = np.empty(3 * count if self._has_ids else 0, U64)
-        self.small = np.empty(columns * count + sum(totals) + self._record_bytes, U8)
+        self.small = np.empty(columns * count + sum(totals) + self._record_bytes + at.SLACK, U8)
 
     def keys(self) -> Keys:
         """The keys of the trades."""
@@ -196,7 +217,7 @@ class _Output:
 
     def records(self) -> Iterator[bytes]:
         """The record of each instrument."""
-        records = self.small[len(self.small) - self._record_bytes :].tobytes()
+        records = self.small[len(self.small) - self._record_bytes - at.SLACK :].tobytes()
         start = 0
         for end in self.indices[len(self.indices) - self._known :].tolist():
             yield records[start:end]

@@ -1,20 +1,26 @@
-"""The heads of requests that the lane takes: parsed and guarded once, then known by their bytes."""
+"""The heads of requests that the lane takes: parsed and guarded once, then known by their bytes.
+
+Large bodies all have different lengths, so a head is also known by its bytes without the digits of the length.
+"""
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 import httptools
 
 from gateway.guard import Guard
-from gateway.ingest import PATH, waiting
+from gateway.ingest import PATH, THREAD_BYTES, waiting
 from telemetry.errors import InvalidInput
 
-MAX_BODY = 4096  # bytes; larger ones are worth a task of their own
+MAX_BODY = THREAD_BYTES  # larger ones are decoded in a thread
+SMALL_BODY = 4096  # up to here bodies are decoded together
 MAX_HEAD = 2048
 HEADS = 1024  # different heads that are remembered; when there are more, all are forgotten
 BLANK_LINE = b"\r\n\r\n"
 REQUEST = b"POST %b" % PATH.encode()  # how the request line begins
+_LENGTH = re.compile(rb"\r\ncontent-length: ?([1-9][0-9]{0,8})\r\n", re.IGNORECASE)
 _PLAIN = frozenset(
     (b"host", b"origin", b"user-agent", b"accept", b"accept-encoding", b"accept-language", b"connection")
 )
@@ -35,16 +41,36 @@ class Heads:
 
     def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._known: dict[bytes, Head] = {}
+        self._known: dict[bytes, Head] = {}  # by their bytes
+        self._alike: dict[bytes, Head] = {}  # by their bytes without the length
 
     def find(self, head: bytes) -> Head:
         """What these bytes, up to and with the blank line, ask for; USUAL when the lane does not take it."""
         known = self._known.get(head)
         if known is None:
-            if len(self._known) >= HEADS:
-                self._known.clear()
-            known = self._known[head] = _parse(head, self._guard)
+            known = self._learn(head)
+            if known.length <= SMALL_BODY:
+                _keep(self._known, head, known)
         return known
+
+    def _learn(self, head: bytes) -> Head:
+        length = _LENGTH.search(head)
+        if length is None:
+            known = _parse(head, self._guard)
+        else:
+            without = head[: length.start(1)] + head[length.end(1) :]
+            alike = self._alike.get(without)
+            if alike is None:
+                alike = _parse(head, self._guard)
+                _keep(self._alike, without, alike)
+            known = USUAL if alike is USUAL else alike._replace(length=int(length[1]))
+        return known if known.length <= MAX_BODY else USUAL
+
+
+def _keep(heads: dict[bytes, Head], head: bytes, known: Head) -> None:
+    if len(heads) >= HEADS:
+        heads.clear()
+    heads[head] = known
 
 
 class _Found:
@@ -90,6 +116,6 @@ def _parse(head: bytes, guard: Guard) -> Head:
         and headers.pop(b"content-type", b"") == b"application/json"
         and headers.keys() <= _PLAIN
         and length.isdigit()
-        and 0 < int(length) <= MAX_BODY
+        and int(length) > 0
     )
     return Head(int(length), seconds if wait else None) if taken else USUAL

@@ -1,36 +1,56 @@
-"""The lane for single trades: POST /v1/trades of one small body, below ASGI, many requests at a time.
+"""The lane below ASGI: POST /v1/trades of small bodies, many requests at a time, and of large ones, read in place.
 
 What a framework costs for each request is more than all else that happens to a trade. So a request whose head is
 known - the same bytes as one that the HTTP parser and the guards have passed before - is not parsed again; the bodies
-that arrived in one turn of the event loop are decoded and put together, and answered when their commit is on disk.
-Whatever is not exactly that (another head, a larger or cut body, an Idempotency-Key, a request behind one that is not
-answered yet) goes the usual way through gateway.ingest, with the same result. Bodies that cannot be read
-together are read one by one, so that no request ever changes what becomes of another one.
+that arrived in one turn of the event loop are decoded and put together, and answered when their commit is on disk. A
+larger one is read from the socket into a buffer of ours (see gateway.ingestion.body) and decoded there.
+Whatever is not exactly that (another head, a body that is too large for the event loop or small and in pieces, an
+Idempotency-Key, a request behind one that is not answered yet) goes the usual way through gateway.ingest, with the
+same result. Bodies that cannot be read together are read one by one, so that no request ever changes what becomes of
+another. The connections are in gateway.ingestion.short_cut.
 
-    data ──▶ head known? ──▶ waits for the end of the turn ──▶ decode together ──▶ intake ──▶ commit ──▶ answers
+    head known ─┬─▶ small: waits for the end of the turn ──▶ decode together ─┬─▶ intake ──▶ commit ──▶ answers
+                └─▶ large: until all of it is in its buffer ──▶ decode there ─┘
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, NamedTuple
+from typing import NamedTuple, Protocol
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE
 
 from gateway.app import Gateway
-from gateway.ingest import RECEIVED_AT, SENT_AT, accepted, encode, measure_client, problem, times
+from gateway.ingest import RECEIVED_AT, SENT_AT, accepted, encode, measure_client, problem, times, too_slow
+from gateway.ingestion.body import Body, Buffers
 from gateway.ingestion.group import Receipt
-from gateway.ingestion.heads import BLANK_LINE, MAX_HEAD, REQUEST, Heads
+from gateway.ingestion.heads import MAX_BODY, Heads
 from telemetry.decode import Batch, Decoder
 from telemetry.errors import TelemetryError
 from telemetry.times import stamp
 
 
+class Connection(Protocol):
+    """What the lane needs of a connection."""
+
+    loop: asyncio.AbstractEventLoop
+
+    def default_head(self) -> bytes:
+        """Lines that every answer has."""
+
+    def answer(self, response: bytes) -> None:
+        """Send the answer to the request in the lane."""
+
+    def fail(self) -> None:
+        """End without an answer."""
+
+
 class Arrived(NamedTuple):
     """A body that waits for the end of the turn."""
 
-    connection: LaneProtocol
+    connection: Connection
     body: bytes
     seconds: float | None  # to wait until applied, None not to wait
 
@@ -43,18 +63,48 @@ class Lane:
         self.heads = heads
         self._gateway, self._decoder = gateway, decoder
         self._arrived: list[Arrived] = []
+        self.buffers = Buffers(MAX_BODY)
 
-    def take(self, connection: LaneProtocol, body: bytes, seconds: float | None) -> None:
+    def take(self, connection: Connection, body: bytes, seconds: float | None) -> None:
         """Answer this body when its trade is on disk, and applied if that is asked for."""
         if not self._arrived:
             connection.loop.call_soon(self._turn)
         self._arrived.append(Arrived(connection, body, seconds))
 
+    def admits(self) -> bool:
+        """Whether a large body can be taken now; if not, the usual way knows what to say."""
+        try:
+            self._gateway.admit()
+        except TelemetryError:
+            return False
+        return True
+
+    def now(self) -> tuple[int, int]:
+        """(monotonic ns, UTC ns)."""
+        clocks = self._gateway.clocks
+        return clocks.monotonic_ns(), clocks.wall_ns()
+
+    def take_large(self, connection: Connection, body: Body, seconds: float | None, came: tuple[int, int]) -> None:
+        """As `take`, for a body that is complete in its buffer; its head came at `came`."""
+        buffer, decoder = body.take(), self._decoder
+        try:
+            decode = partial(decoder.in_place, buffer, body.size)
+            self._alone(Arrived(connection, b"", seconds), decode, *came)
+        finally:
+            self.buffers.give_back(buffer)
+
+    def large_late(self, connection: Connection, received: int, received_at: int) -> None:
+        """A large body was not here in time."""
+        self._refuse(connection, too_slow(received), received_at)
+
+    def large_lost(self) -> None:
+        """A client went away before its large body was here."""
+        self._gateway.refuse("bad-request")
+
     def _turn(self) -> None:
         """Put what has arrived since the last turn."""
         arrived, self._arrived = self._arrived, []
-        clocks = self._gateway.clocks
-        received_ns, received_at = clocks.monotonic_ns(), clocks.wall_ns()
+        received_ns, received_at = self.now()
         try:
             self._gateway.admit()
         except TelemetryError as error:
@@ -63,7 +113,7 @@ class Lane:
             return
         if not self._together(arrived, received_ns, received_at):
             for one in arrived:
-                self._alone(one, received_ns, received_at)
+                self._alone(one, partial(self._decoder.decode, one.body, "json"), received_ns, received_at)
 
     def _together(self, arrived: Sequence[Arrived], received_ns: int, received_at: int) -> bool:
         """Whether all could be read and are new: then trade i of the receipt is that of connection i."""
@@ -80,9 +130,9 @@ class Lane:
         measure_client(self._gateway.latency, batch, received_at, received_ns)
         return True
 
-    def _alone(self, one: Arrived, received_ns: int, received_at: int) -> None:
+    def _alone(self, one: Arrived, decode: Callable[[int], Batch], received_ns: int, received_at: int) -> None:
         try:
-            batch: Batch = self._decoder.decode(one.body, "json", received_at)
+            batch = decode(received_at)
             receipt = self._gateway.intake.put(batch, received_ns=received_ns)
         except TelemetryError as error:
             self._refuse(one.connection, error, received_at)
@@ -135,7 +185,7 @@ class Lane:
         else:
             self._gateway.waiters.add(last, one.seconds, tell)
 
-    def _refuse(self, connection: LaneProtocol, error: TelemetryError, received_at: int) -> None:
+    def _refuse(self, connection: Connection, error: TelemetryError, received_at: int) -> None:
         self._gateway.refuse(error.problem)
         status, headers, answer = problem(error)
         body = encode(answer)
@@ -143,99 +193,3 @@ class Lane:
         lines = b"".join(b"%b: %b\r\n" % header for header in headers)
         head = STATUS_LINE[status] + connection.default_head() + lines
         connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))
-
-
-class LaneProtocol(HttpToolsProtocol):
-    """A connection of uvicorn's with a short cut."""
-
-    def __init__(self, lane: Lane, *arguments: Any, **named: Any) -> None:
-        super().__init__(*arguments, **named)
-        self._lane = lane
-        self._waits = False  # for an answer from the lane
-        self._early = b""  # what arrived meanwhile
-        self._in_message = self._ends = False
-        self._unanswered = 0
-        self._active_at = 0.0
-
-    def data_received(self, data: bytes) -> None:
-        """Bytes from the client."""
-        if self._waits:
-            self._early += data
-            self.flow.pause_reading()
-            return
-        if data.startswith(REQUEST) and self._idle():
-            end = data.find(BLANK_LINE, 0, MAX_HEAD) + len(BLANK_LINE)
-            if end >= len(BLANK_LINE):
-                head = self._lane.heads.find(data[:end])
-                if head.length == len(data) - end:
-                    self._waits = True
-                    self._lane.take(self, data[end:], head.seconds)
-                    return
-        super().data_received(data)
-
-    def _idle(self) -> bool:
-        """Whether nothing of a request is in the parser, and no answer is under way."""
-        unfinished = self._in_message or self._unanswered or self.flow.write_paused
-        return not unfinished and not self.transport.is_closing()
-
-    def on_message_begin(self) -> None:
-        """A request begins that goes the usual way."""
-        self._in_message = True
-        self._unanswered += 1
-        super().on_message_begin()
-
-    def on_message_complete(self) -> None:
-        """All of it is here."""
-        self._in_message = False
-        super().on_message_complete()
-
-    def on_response_complete(self) -> None:
-        """It is answered."""
-        self._unanswered -= 1
-        super().on_response_complete()
-
-    def default_head(self) -> bytes:
-        """Lines that every answer has: the date."""
-        return b"".join(b"%b: %b\r\n" % header for header in self.server_state.default_headers)
-
-    def answer(self, response: bytes) -> None:
-        """The answer to the request in the lane; then what arrived meanwhile."""
-        self._waits = False
-        self.server_state.total_requests += 1
-        if self.transport.is_closing():
-            return
-        self.transport.write(response)
-        if self._ends:
-            self.transport.close()
-            return
-        self._active_at = self.loop.time()
-        if self.timeout_keep_alive_task is None:
-            self._expect_more(self.timeout_keep_alive)
-        if self._early:
-            early, self._early = self._early, b""
-            self.flow.resume_reading()
-            self.data_received(early)
-
-    def fail(self) -> None:
-        """Something that should not happen did: the client is not told that it was well."""
-        self._waits = False
-        self.transport.close()
-
-    def timeout_keep_alive_handler(self) -> None:
-        """No request for so long: close; the lane does not set a timer for each request, so look when the last was."""
-        self.timeout_keep_alive_task = None
-        rest = self._active_at + self.timeout_keep_alive - self.loop.time()
-        if self._waits or rest > 0:
-            self._expect_more(max(rest, 0.1))
-        else:
-            super().timeout_keep_alive_handler()
-
-    def _expect_more(self, seconds: float) -> None:
-        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
-
-    def shutdown(self) -> None:
-        """The server stops: the answer that is under way is still given."""
-        if self._waits:
-            self._ends = True
-        else:
-            super().shutdown()

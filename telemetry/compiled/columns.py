@@ -10,13 +10,14 @@ import numpy as np
 
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.memory import behind, pointer
+from telemetry.compiled.memory import WORD_BYTES, behind, pointer, put_word, word_at
 from telemetry.frame import Array
 from telemetry.times import ABSENT
 from telemetry.trade import NO_FEE
 
 _INTEGERS, _SMALL, _TEXTS = (np.array(columns) for columns in (at.INTEGER_COLUMNS, at.SMALL_COLUMNS, at.TEXT_COLUMNS))
 _ABSENCE = at.DEFAULTS[_INTEGERS]
+_ZERO, _HIGH_BITS = np.uint64(0), np.uint64(0x8080808080808080)
 _FEE, _FEE_SCALE = at.INTEGER_COLUMNS.index(2 * at.FEE), at.SMALL_COLUMNS.index(2 * at.FEE + 1)
 
 
@@ -102,25 +103,46 @@ def _collect_small(result: Array, octets: Array, out: Array, capacity: int, coun
 
 
 @part
-def _gather(text: Array, starts: Array, lengths: Array, count: int, offsets: Array, out: Array, end: int) -> int:
-    """One text column: the bytes at `starts` behind `end` in `out`, and where each of them ends from there on."""
-    first = end
-    for row in range(count):
-        offsets[row] = np.uint32(end - first)
-        end = _copy_octets(text, int(starts[row]), out, end, int(lengths[row]))
-    offsets[count] = np.uint32(end - first)
-    return end
+def _copy_text(text: Array, start: int, out: Array, end: int, length: int) -> tuple[int, np.uint64]:
+    """The end in `out`, and all words of the text. Bytes behind it are copied, too: the next text overwrites them."""
+    place, stop, seen = end, end + length, _ZERO
+    while place < stop:
+        word = word_at(text, start)
+        put_word(out, place, word)
+        seen |= word
+        start += WORD_BYTES
+        place += WORD_BYTES
+    return stop, seen
 
 
 @part
-def _record(text: Array, entry: Array, out: Array, end: int) -> int:
-    """An instrument: i64 multiplier; u8 kind, multiplier_scale, length of venue, of symbol; venue, symbol, currency."""
+def _gather(
+    text: Array, starts: Array, lengths: Array, count: int, offsets: Array, out: Array, end: int
+) -> tuple[int, np.uint64]:
+    """One text column: the bytes at `starts` behind `end` in `out`, and where each of them ends from there on. Gives
+    the end, and all words of the texts."""
+    first, seen = end, _ZERO
+    for row in range(count):
+        offsets[row] = np.uint32(end - first)
+        end, words = _copy_text(text, int(starts[row]), out, end, int(lengths[row]))
+        seen |= words
+    offsets[count] = np.uint32(end - first)
+    return end, seen
+
+
+@part
+def _record(text: Array, entry: Array, out: Array, end: int) -> tuple[int, np.uint64]:
+    """An instrument: i64 multiplier; u8 kind, multiplier_scale, length of venue, of symbol; venue, symbol, currency.
+
+    Gives the end, and all words of the texts.
+    """
     for octet in range(8):
         out[end + octet] = np.uint8(entry[7] >> 8 * octet & 0xFF)
     out[end + 8], out[end + 9], out[end + 10], out[end + 11] = entry[6], entry[8], entry[3], entry[1]
-    end = _copy_octets(text, entry[2], out, end + at.RECORD, entry[3])
-    end = _copy_octets(text, entry[0], out, end, entry[1])
-    return _copy_octets(text, entry[4], out, end, entry[5])
+    end, venue = _copy_text(text, entry[2], out, end + at.RECORD, entry[3])
+    end, symbol = _copy_text(text, entry[0], out, end, entry[1])
+    end, currency = _copy_text(text, entry[4], out, end, entry[5])
+    return end, venue | symbol | currency
 
 
 @part
@@ -132,12 +154,20 @@ def _collect_digests(digests: Array, out: Array, capacity: int, count: int) -> N
 
 
 @part
-def _collect_records(text: Array, result: Array, entries: Array, ends: Array, out: Array, end: int) -> int:
-    first = end
+def _copy_codes(source: Array, target: Array, count: int) -> None:
+    for row in range(count):
+        target[row] = source[row]
+
+
+@part
+def _collect_records(text: Array, result: Array, entries: Array, ends: Array, out: Array, end: int) -> np.uint64:
+    """Gives all words of the texts."""
+    first, seen = end, _ZERO
     for code in range(result[at.KNOWN]):
-        end = _record(text, behind(entries, code * at.ENTRY), out, end)
+        end, words = _record(text, behind(entries, code * at.ENTRY), out, end)
         ends[code] = np.uint32(end - first)
-    return end
+        seen |= words
+    return seen
 
 
 @entry(TEXT, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
@@ -155,26 +185,29 @@ def collect(
     to_digests: Array,
     to_small: Array,
 ) -> int:
-    """The first `count` rows of the columns that some trade has, one behind the other. Gives the end in `to_small`.
+    """The first `count` rows of the columns that some trade has, one behind the other. Gives 1 when a text may have
+    characters that are not ASCII, else 0: nothing else in a body that the scanner takes has them.
 
     i64  price, quantity, timestamp, received_at; of fee, source_seq, sent_at, order_sent_at those that some trade has
     u32  codes of the instruments; count + 1 offsets of each text; where the record of each instrument ends
     u64  when some trade has a trade_id: key digests in pairs; fingerprints
     u8   side, scales of price and quantity; when some trade has a fee, its scale; when some has a trade_id, whether it
-         has one (0 or 1); the texts; the records of the instruments
+         has one (0 or 1); the texts; the records of the instruments; at.SLACK bytes of no meaning
     """
     text, result, places, octets = pointer(body), pointer(integers), pointer(indices), pointer(small)
-    out, offsets, used = pointer(to_small), pointer(to_indices), count
+    out, offsets, used, seen = pointer(to_small), pointer(to_indices), count, _ZERO
     _collect_integers(result, pointer(to_integers), capacity, count, received_at)
     if result[at.TOTALS] > 0:
         _collect_digests(pointer(digests), pointer(to_digests), capacity, count)
-    for row in range(count):
-        offsets[row] = places[len(_TEXTS) * capacity + row]
+    _copy_codes(behind(places, len(_TEXTS) * capacity), offsets, count)
     end = _collect_small(result, octets, out, capacity, count)
     for index in range(len(_TEXTS)):
         if result[at.TOTALS + index] > 0:
             lengths = behind(octets, (len(_SMALL) + index) * capacity)
-            end = _gather(text, behind(places, index * capacity), lengths, count, behind(offsets, used), out, end)
+            starts, ends = behind(places, index * capacity), behind(offsets, used)
+            end, words = _gather(text, starts, lengths, count, ends, out, end)
+            seen |= words
             used += count + 1
     entries = behind(result, at.RESULT + at.FOLLOWS + len(_INTEGERS) * capacity)
-    return _collect_records(text, result, entries, behind(offsets, used), out, end)
+    seen |= _collect_records(text, result, entries, behind(offsets, used), out, end)
+    return 1 if seen & _HIGH_BITS else 0

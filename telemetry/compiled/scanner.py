@@ -19,6 +19,7 @@ from telemetry.frame import Array
 
 _OBJECT, _ARRAY, _LINES = 0, 1, 2  # how trades follow one another
 _DONE = -2
+MORE = -3  # trades than there is memory for
 _COMMA, _LIST, _END_OF_LIST = b",[]"
 _TABLE = len(at.TEXT_COLUMNS) + 1
 Memory = tuple[Array, Array, Array, Array]  # the columns of integers, indices, digests and small ones
@@ -122,7 +123,7 @@ def scan_columns(
 ) -> int:
     """The same as columns, in memory for `capacity` trades, at least `most`: see telemetry.compiled.slots.
 
-    telemetry.compiled.columns takes them from there.
+    telemetry.compiled.columns takes them from there. Gives MORE when there are more than `most` trades.
     """
     text, slots = pointer(body), pointer(integers)
     follows = behind(slots, at.RESULT)
@@ -137,7 +138,7 @@ def scan_columns(
     count = 0
     while place >= 0:
         if count == most:
-            return DOUBT
+            return MORE
         before = slots[at.SEEN]
         place = trade_at(text, place, newline, slots, follows)
         code = DOUBT if place == DOUBT else code_of(text, slots, table, table_size, entries, slots[at.KNOWN])

@@ -59,3 +59,4 @@ INDICES = len(TEXT_COLUMNS) + 1 + 4  # u32: places of texts, codes of instrument
 SMALL = len(SMALL_COLUMNS) + len(TEXT_COLUMNS)  # u8: columns; lengths of texts
 DIGESTS, SUMS = 3, KEY_LANES + PAYLOAD_LANES  # u64: key digests in pairs, fingerprints; the sums of instruments
 RECORD = 12  # bytes of an instrument's record before its texts
+SLACK = 8  # bytes behind what collect leaves in bytes: texts are copied eight at a time

@@ -1,0 +1,145 @@
+"""Large bodies below ASGI: read from the socket in place, in whatever pieces they come, answered as all others are."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import socket
+
+import pytest
+
+from gateway.ingest import THREAD_BYTES
+from tests.e2e.desk import until
+from tests.gateway.conftest import Gateway
+from tests.gateway.test_lane import Connection, connections, request
+
+
+def trades(symbol: str, count: int, name: str = "t", **fields: object) -> bytes:
+    """An array of trades, each with a trade_id."""
+    made = [
+        {"trade_id": f"{name}{number}", "symbol": symbol, "side": "buy", "price": "1.5", "quantity": "2", **fields}
+        for number in range(count)
+    ]
+    return json.dumps(made).encode()
+
+
+def taken(connection: Connection, count: int, duplicates: int = 0) -> None:
+    status, answer = connection.answer()
+    assert (status, answer["accepted"], answer["duplicates"]) == (202, count, duplicates)
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (-1,), (5_000,), (5_000, 5_001, 9_000), tuple(range(300, 20_000, 700))])
+def test_a_large_body_counts_once_in_whatever_pieces_it_comes(
+    gateway: Gateway, symbol: str, cuts: tuple[int, ...]
+) -> None:
+    whole = request(trades(symbol, 200))
+    head = whole.index(b"\r\n\r\n") + 4
+    places = [0, *(head + cut if cut > 0 else len(whole) + cut for cut in cuts), len(whole)]
+    with connections(gateway, 1) as (connection,):
+        for start, end in itertools.pairwise(places):
+            connection.send(whole[start:end])
+            with connections(gateway, 1) as (other,):  # by its answer, the piece before has arrived
+                other.send(request(trades(f"{symbol}-{end}", 1)))
+                taken(other, 1)
+        taken(connection, 200)
+        connection.send(whole)
+        taken(connection, 0, 200)
+    gateway.post(json.loads(trades(symbol, 1, "last")))
+    assert gateway.row(symbol)["trades"] == 201
+    assert gateway.row(symbol)["buy_quantity"] == "402"
+
+
+def test_bodies_of_all_lengths_follow_one_another_on_one_connection(gateway: Gateway, symbol: str) -> None:
+    with connections(gateway, 1) as (connection,):
+        for count in (100, 1, 1_000, 37, 2_000, 100, 3_000, 1, 500):
+            connection.send(request(trades(symbol, count, f"{count}-")))
+            status, answer = connection.answer()
+            assert (status, int(str(answer["accepted"])) + int(str(answer["duplicates"]))) == (202, count)
+    gateway.post(json.loads(trades(symbol, 1, "last")))
+    assert gateway.row(symbol)["trades"] == 100 + 1 + 1_000 + 37 + 2_000 + 3_000 + 500 + 1
+
+
+def test_a_body_may_be_longer_than_what_the_lane_takes(gateway: Gateway, symbol: str) -> None:
+    body = trades(symbol, THREAD_BYTES // 80)
+    assert len(body) > THREAD_BYTES
+    with connections(gateway, 1) as (connection,):
+        connection.send(request(body))
+        taken(connection, THREAD_BYTES // 80)
+        connection.send(request(trades(symbol, 100, "other")))
+        taken(connection, 100)
+
+
+def test_what_follows_a_large_body_at_once_is_answered_after_it(gateway: Gateway, symbol: str) -> None:
+    page = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    first, second = request(trades(symbol, 300, "a")), request(trades(symbol, 200, "b"))
+    with connections(gateway, 1) as (connection,):
+        connection.send(first[:-7])
+        connection.send(first[-7:] + second + page + first)
+        taken(connection, 300)
+        taken(connection, 200)
+        assert connection.answer()[0] == 200
+        taken(connection, 0, 300)
+
+
+def test_a_wrong_trade_in_a_large_body_is_named_and_nothing_of_it_is_kept(
+    gateway: Gateway, symbol: str, nothing_kept: None
+) -> None:
+    made = json.loads(trades(symbol, 500))
+    made[321]["price"] = "1.5 "
+    with connections(gateway, 1) as (connection,):
+        for _ in range(2):
+            connection.send(request(json.dumps(made).encode()))
+            status, answer = connection.answer()
+            assert status == 422
+            assert answer["errors"][0]["index"] == 321  # type: ignore[index]
+            assert answer["errors"][0]["field"] == "price"  # type: ignore[index]
+            connection.send(request(json.dumps(made).encode()[:-1]))
+            assert connection.answer()[0] == 400
+
+
+def test_a_large_body_never_shows_what_was_in_its_buffer_before(gateway: Gateway, symbol: str) -> None:
+    whole, cut = trades(symbol, 400), trades(symbol, 400)[:-2]
+    with connections(gateway, 1) as (connection,):
+        connection.send(request(whole))
+        taken(connection, 400)
+        connection.send(request(cut))
+        assert connection.answer()[0] == 400
+        connection.send(request(trades(f"{symbol}é", 100)))
+        taken(connection, 100)
+        wrong = trades(symbol, 100, venue="XX").replace(b'"XX"', b'"\xe9X"')
+        connection.send(request(wrong))
+        assert connection.answer()[0] == 400
+
+
+def test_a_conflict_in_a_large_body_is_409(gateway: Gateway, symbol: str) -> None:
+    with connections(gateway, 1) as (connection,):
+        connection.send(request(trades(symbol, 100)))
+        taken(connection, 100)
+        connection.send(request(trades(symbol, 100, price="2")))
+        status, answer = connection.answer()
+        assert (status, len(answer["errors"])) == (409, 100)  # type: ignore[arg-type]
+
+
+def test_who_goes_away_before_a_large_body_is_complete_leaves_nothing_and_is_counted(
+    gateway: Gateway, symbol: str, nothing_kept: None
+) -> None:
+    def counted() -> float:
+        return gateway.desk.counter("telemetry_refused_total").get('reason="bad-request"', 0.0)
+
+    before = counted()
+    whole = request(trades(symbol, 300))
+    for _ in range(3):
+        leaving = socket.create_connection(("127.0.0.1", gateway.port), timeout=30)
+        leaving.sendall(whole[:-1])
+        leaving.close()
+    until(lambda: counted() >= before + 3, "three requests are counted as refused")
+    gateway.get(f"/v1/stats/{symbol}", 404)
+
+
+def test_who_waits_until_a_large_body_is_applied_is_answered_then(gateway: Gateway, symbol: str) -> None:
+    made = request(trades(symbol, 300)).replace(b"/v1/trades", b"/v1/trades?wait=applied&timeout=30", 1)
+    with connections(gateway, 1) as (connection,):
+        connection.send(made)
+        status, answer = connection.answer()
+        assert (status, answer["applied"]) == (202, True)
+    assert gateway.row(symbol)["trades"] == 300
