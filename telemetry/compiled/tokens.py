@@ -27,6 +27,13 @@ _IS_PLAIN = np.array([code >= _BLANK and code not in b'"\\\x7f' for code in rang
 _ONES, _HIGH_BITS, _NONE = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0)
 _QUOTES, _BLANKS = _ONES * np.uint64(_QUOTE), _ONES * np.uint64(_BLANK)
 _BACKSLASHES, _DELETES = _ONES * np.uint64(ord("\\")), _ONES * np.uint64(_DELETE)
+_ZEROS, _LOW_BITS = _ONES * np.uint64(_ZERO), np.uint64(0x7F7F7F7F7F7F7F7F)
+_ABOVE_NINE = _ONES * np.uint64(0x80 - 10)  # takes what is above 9 to bit 7
+_WORD_POWER = 10**WORD_BYTES
+# From two, four, eight digits in a word to their value: see _eight.
+_BY_TWO, _BY_FOUR, _BY_EIGHT = np.uint64(1 + (10 << 8)), np.uint64(1 + (100 << 16)), np.uint64(1 + (10_000 << 32))
+_BYTES, _TWOS, _FOURS = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
+_8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
 _NO_DIGIT = 1 << 20  # more than any two or four digits can be
 _DIGIT = np.array([code - _ZERO if _ZERO <= code < _ZERO + 10 else _NO_DIGIT for code in range(256)], np.int64)
 _POWERS = 10 ** np.arange(MAX_SCALE + 1, dtype=np.int64)
@@ -117,11 +124,25 @@ def decimal_at(text: Array, at: int, slots: Array, slot: int) -> int:
 def _digits(text: Array, at: int, value: int) -> tuple[int, int]:
     """The digits from `at` on behind those of `value`, and where they end. More than 18 overflow silently."""
     while True:
-        digit = _DIGIT[text[at]]
-        if digit == _NO_DIGIT:
-            return value, at
-        value = value * 10 + digit
-        at += 1
+        word = word_at(text, at) ^ _ZEROS
+        others = ((word & _LOW_BITS) + _ABOVE_NINE | word) & _HIGH_BITS
+        if others != _NONE:
+            break
+        value = value * _WORD_POWER + _eight(word)
+        at += WORD_BYTES
+    count = trailing_zeros(others) >> 3
+    if count > 0:  # the digits to the end of the word, with zeros before them
+        value = value * _POWERS[count] + _eight(word << np.uint64(64 - 8 * count))
+    return value, at + count
+
+
+@part
+def _eight(word: np.uint64) -> int:
+    """The value of eight digits (0 to 9 in each byte, the first one in the lowest): neighbours are put together, to
+    numbers of two, of four and of eight digits. D. Lemire, "Quickly parsing eight digits", 2018."""
+    twos = ((word & _BYTES) * _BY_TWO >> _8) & _TWOS
+    fours = (twos * _BY_FOUR >> _16) & _FOURS
+    return np.int64(fours * _BY_EIGHT >> _32)  # type: ignore[return-value]  # numba's integers are one type
 
 
 @part
