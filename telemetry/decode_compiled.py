@@ -7,7 +7,6 @@ tags, more than 18 digits, a table of symbols made to collide, and all that brea
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from importlib import import_module
 from importlib.util import find_spec
 from struct import Struct
@@ -20,9 +19,10 @@ from telemetry.arrow_plan import plan_of
 from telemetry.columns import Columns
 from telemetry.compiled import slots as at
 from telemetry.compiled.cells import SIZE
+from telemetry.decode_memory import Memory, Output
 from telemetry.decode_reference import MAX_TRADES, Media
-from telemetry.digests import Digests, Keys, no_keys
-from telemetry.frame import I64, U8, U32, Array, Text
+from telemetry.digests import Digests, Keys
+from telemetry.frame import I64, U8, Array
 from telemetry.literals import Doubt
 from telemetry.multilinear import U64
 from telemetry.times import ABSENT
@@ -33,8 +33,6 @@ _ZEROS = bytes(PADDING)
 _MORE = -3  # scanner.MORE
 _BOOL = np.dtype(bool)
 _KINDS = ("", *KINDS)
-_TEXTS = tuple(at.FIELDS[slot // 2] for slot in at.TEXT_COLUMNS)
-_REST = tuple(at.FIELDS[slot // 2] for slot in at.INTEGER_COLUMNS[at.ALWAYS :])
 _RECORD = Struct("<qBBBB")
 _OPEN = ord("{")
 _USUAL_BYTES = 64  # few trades are shorter
@@ -52,17 +50,6 @@ class _MoreError(Doubt):
     """There are more trades than there was memory for."""
 
 
-class _Memory:
-    """What one pass works in, for `capacity` trades: see telemetry.compiled.slots."""
-
-    def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.integers = np.empty(at.RESULT + at.FOLLOWS + at.INTEGERS * capacity, I64)
-        self.indices = np.empty(at.INDICES * capacity, U32)
-        self.digests = np.empty((at.DIGESTS + at.SUMS) * capacity, U64)
-        self.small = np.empty(at.SMALL * capacity, U8)
-
-
 class CompiledReading:
     """The compiled functions, ready to be called, also by several threads: they need no GIL."""
 
@@ -74,7 +61,7 @@ class CompiledReading:
         reader: Any = import_module("telemetry.compiled.arrow")
         self._find_entries, self._read_rows = reader.find_entries, reader.read_rows
         self._words = np.concatenate((digests.key.table.ravel(), digests.payload.table.ravel()))
-        self._idle = [_Memory(_CAPACITY)]  # taken out while it is in use
+        self._idle = [Memory(_CAPACITY)]  # taken out while it is in use
         self._instruments: dict[bytes, Instrument] = {}  # by their records
 
     def rows(self, body: bytes, media: Media, received_at: int) -> tuple[list[Trade], Keys]:
@@ -115,22 +102,22 @@ class CompiledReading:
         finally:
             self._keep(memory)
 
-    def _keep(self, memory: _Memory) -> None:
+    def _keep(self, memory: Memory) -> None:
         if memory.capacity <= _KEPT and len(self._idle) < _MOST_IDLE:
             self._idle.append(memory)
 
-    def _take(self, most: int) -> _Memory:
+    def _take(self, most: int) -> Memory:
         """Memory for so many trades that nobody else uses."""
         if most > _KEPT:
-            return _Memory(most)
+            return Memory(most)
         try:
             memory = self._idle.pop()
         except IndexError:
-            memory = _Memory(_CAPACITY)
-        return memory if most <= memory.capacity else _Memory(1 << (most - 1).bit_length())
+            memory = Memory(_CAPACITY)
+        return memory if most <= memory.capacity else Memory(1 << (most - 1).bit_length())
 
     def _columns_in(
-        self, memory: _Memory, text: Array, size: int, media: Media, received_at: int, most: int
+        self, memory: Memory, text: Array, size: int, media: Media, received_at: int, most: int
     ) -> tuple[Columns, Keys]:
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         count = self._scan_columns(text, size, media == "lines", self._words, most, memory.capacity, *work)
@@ -161,14 +148,12 @@ class CompiledReading:
         finally:
             self._keep(memory)
 
-    def _collected(
-        self, text: Array, count: int, received_at: int, memory: _Memory, size: int
-    ) -> tuple[Columns, Keys]:
+    def _collected(self, text: Array, count: int, received_at: int, memory: Memory, size: int) -> tuple[Columns, Keys]:
         """The columns and keys. Raises Doubt when a text has other bytes than ASCII and the first `size` ones of all
         are no UTF-8."""
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         result = memory.integers[at.TOTALS : at.RESULT].tolist()
-        out = _Output(count, result)
+        out = Output(count, result)
         foreign = self._collect(
             *(text, memory.capacity, count, received_at, *work),
             *(out.integers, out.indices, out.digests, out.small),
@@ -177,7 +162,7 @@ class CompiledReading:
             _decoded(text[:size].tobytes())
         return out.columns(self._instruments_of(out)), out.keys()
 
-    def _instruments_of(self, out: _Output) -> tuple[Instrument, ...]:
+    def _instruments_of(self, out: Output) -> tuple[Instrument, ...]:
         known = self._instruments
         table = []
         for record in out.records():
@@ -188,70 +173,6 @@ class CompiledReading:
                 instrument = known[record] = _instrument(record)
             table.append(instrument)
         return tuple(table)
-
-
-class _Output:
-    """The arrays that telemetry.compiled.columns.collect fills, of the size that is needed."""
-
-    def __init__(self, count: int, result: list[int]) -> None:
-        totals, have = result[: len(_TEXTS)], result[len(_TEXTS) : -2]
-        known, self._record_bytes = result[-2:]
-        self._count, self._known = count, known
-        self._texts = [pair for pair in zip(_TEXTS, totals, strict=True) if pair[1]]
-        self._rest = [name for name, trades in zip(_REST, have, strict=True) if trades]
-        self._has_ids = totals[0] > 0
-        columns = 3 + (have[0] > 0) + self._has_ids
-        self.integers = np.empty((4 + len(self._rest)) * count, I64)
-        self.indices = np.empty(count + len(self._texts) * (count + 1) + known, U32)
-        self.digests = np.empty(3 * count if self._has_ids else 0, U64)
-        self.small = np.empty(columns * count + sum(totals) + self._record_bytes + at.SLACK, U8)
-
-    def keys(self) -> Keys:
-        """The keys of the trades."""
-        count = self._count
-        if not self._has_ids:
-            return no_keys(count)
-        place = (3 + ("fee" in self._rest)) * count
-        given = self.small[place : place + count].view(_BOOL)
-        return Keys(given, self.digests[: 2 * count].reshape(count, 2), self.digests[2 * count :])
-
-    def records(self) -> Iterator[bytes]:
-        """The record of each instrument."""
-        records = self.small[len(self.small) - self._record_bytes - at.SLACK :].tobytes()
-        start = 0
-        for end in self.indices[len(self.indices) - self._known :].tolist():
-            yield records[start:end]
-            start = end
-
-    def columns(self, instruments: tuple[Instrument, ...]) -> Columns:
-        """The columns."""
-        count, integers, small = self._count, self.integers, self.small
-        return Columns(
-            instruments,
-            self.indices[:count],
-            small[:count],
-            integers[:count],
-            small[count : 2 * count],
-            integers[count : 2 * count],
-            small[2 * count : 3 * count],
-            integers[2 * count : 3 * count],
-            integers[3 * count : 4 * count],
-            self._optional() if self._texts or self._rest else {},
-        )
-
-    def _optional(self) -> dict[str, Array | Text]:
-        count = self._count
-        found: dict[str, Array | Text] = {}
-        for place, name in enumerate(self._rest, 4):
-            found[name] = self.integers[place * count : (place + 1) * count]
-        if "fee" in found:
-            found["fee_scale"] = self.small[3 * count : 4 * count]
-        start, place = (3 + ("fee" in found) + self._has_ids) * count, count
-        for name, total in self._texts:
-            found[name] = Text(self.indices[place : place + count + 1], self.small[start : start + total])
-            start += total
-            place += count + 1
-        return found
 
 
 def _decoded(body: bytes) -> tuple[str, bool]:
