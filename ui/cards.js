@@ -13,8 +13,8 @@ function make(grid, name) {
   // Every line begins at the left edge, so that nothing moves when a number gets longer.
   const label = element(card, "h3", "label");
   const value = element(card, "p", "value");
-  const change = element(card, "p", "change");
   const detail = element(card, "p", "detail");
+  const change = element(card, "p", "change");
   const chart = element(card, "svg", "spark", SVG);
   chart.setAttribute("viewBox", "0 0 100 28");
   chart.setAttribute("preserveAspectRatio", "none");

@@ -22,10 +22,9 @@ _TABLE = """<div class="box">
 <div class="tools">
 <input type="search" placeholder="Find a symbol" aria-label="Find a symbol" autocomplete="off" spellcheck="false">
 <span class="count" role="status"></span></div>
-<div class="frame" tabindex="0" role="region" aria-label="Symbols"><table>
-<thead><tr><th class="pin" scope="col" aria-label="Pinned"></th></tr></thead>
-<tbody aria-hidden="true" hidden><tr><td></td></tr></tbody><tbody></tbody>
-<tbody aria-hidden="true" hidden><tr><td></td></tr></tbody>
+<div class="frame" tabindex="0" role="region" aria-label="Symbols"><table role="table">
+<thead role="rowgroup"><tr role="row"><th class="pin" role="columnheader" aria-label="Pinned"></th></tr></thead>
+<tbody role="rowgroup"></tbody>
 </table></div></div>"""
 _NOTE_JS = """export default function ({ data, parentElement }) {
   const line = parentElement.querySelector("p");

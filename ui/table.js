@@ -1,6 +1,8 @@
 // The table of symbols, of which only the rows on the screen are here. Rows are kept by symbol and cells changed only
 // where they differ; the browser owns scroll, sort, search and pins, tells the page which rows it needs, and draws what
 // comes. All data is text: it reaches the page by textContent and attributes alone.
+// Each row lies at the top of the body and is moved to its place by a transform: rows that change places, or that come
+// and go above, shift no layout. That takes them out of the table's own layout, so roles are said and widths are given.
 const ROW = 32; // px; table.css says so too
 const MARGIN = 15; // rows above and below the screen that are asked for too
 const WAIT_MS = 120; // between two requests while somebody scrolls or types
@@ -65,7 +67,7 @@ function heads(parts, state) {
     let th = row.cells[index + 1];
     if (!th) {
       th = element(row, "th");
-      th.scope = "col";
+      th.role = "columnheader";
       th.dataset.column = column.name;
       const button = element(th, "button");
       button.type = "button";
@@ -79,12 +81,15 @@ function heads(parts, state) {
 
 function newRow(state) {
   const tr = document.createElement("tr");
-  const star = element(element(tr, "td", "pin"), "button", "star");
+  tr.role = "row";
+  const pin = element(tr, "td", "pin");
+  pin.role = "cell";
+  const star = element(pin, "button", "star");
   star.type = "button";
   set(star, "★");
   state.columns.forEach((column, at) => {
     const made = element(tr, at ? "td" : "th");
-    if (!at) made.scope = "row";
+    made.role = at ? "cell" : "rowheader";
     made.dataset.column = column.name;
   });
   return tr;
@@ -98,12 +103,14 @@ function drawRow(tr, row, index, state) {
   tr.dataset.symbol = row.key;
   tr.dataset.pinned = pinned;
   tr.ariaRowIndex = index + 2; // the head is the first
+  const place = `translateY(${index * ROW}px)`;
+  if (tr.style.transform !== place) tr.style.transform = place;
   row.cells.forEach((cell, at) => drawCell(tr.cells[at + 1], cell, state.columns[at]));
 }
 
 function draw(parts, state) {
   heads(parts, state);
-  const [top, body, bottom] = parts.table.tBodies;
+  const [body] = parts.table.tBodies;
   const wanted = new Set(state.rows.map((row) => row.key));
   for (const [key, tr] of state.drawn) {
     if (!wanted.has(key)) {
@@ -117,16 +124,10 @@ function draw(parts, state) {
     drawRow(tr, row, state.first + at, state);
     if (body.rows[at] !== tr) body.insertBefore(tr, body.rows[at] ?? null);
   });
-  space(top, state.first * ROW);
-  space(bottom, Math.max(0, state.total - state.first - state.rows.length) * ROW);
+  const height = `${state.total * ROW}px`;
+  if (body.style.height !== height) body.style.height = height;
   parts.table.ariaRowCount = state.total + 1;
   set(parts.count, counted(state));
-}
-
-function space(body, height) {
-  const cell = body.rows[0].cells[0];
-  if (cell.style.height !== `${height}px`) cell.style.height = `${height}px`;
-  body.hidden = height === 0;
 }
 
 function counted(state) {
