@@ -46,7 +46,7 @@ class Ask(NamedTuple):
 # What every page needs: the page is live when these have begun. What a page needs besides comes with `Feed.want`.
 HEALTH = Ask("health", interval_ms=QUICK_MS)
 ALL = Ask("stats", window="all")
-LATENCY = Ask("latency", window="1m", interval_ms=2 * QUICK_MS)
+LATENCY = Ask("latency", window="1m", interval_ms=QUICK_MS)
 MINUTE = Ask("stats", window="1m", interval_ms=1000)
 ALWAYS = (HEALTH, ALL, LATENCY)
 

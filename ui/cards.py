@@ -57,9 +57,11 @@ def _drawn(kind: Kind, of: Now, history: History, now: float) -> Card:
     card = Card(kind.name, kind.label)
     if not part.started:
         return card
+    # What has not changed is not sent again: it stands as of what was looked at in the same instants and has changed.
+    seq = max(part.seq, of.view.part(of.rate).seq)
     figure = kind.figure(of)
     points = history.points(now, SPARK_SECONDS, figure, grows=kind.grows)
-    return card._replace(seq=part.seq, spark=spark(points), **kind.make(of, part.rows, figure))
+    return card._replace(seq=seq, spark=spark(points), **kind.make(of, part.rows, figure))
 
 
 def _rate(of: Now, rows: Row, figure: Figure) -> dict[str, str]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from decimal import Decimal
 from typing import Any
 
 from tests.ui.rows import AT, LIVE, ZONE, row, view
+from ui import asks
 from ui.board import View
 from ui.cards import HEIGHT, WIDTH, Card, cards, signed, spark
 from ui.filters import Filters
@@ -39,6 +41,12 @@ def test_every_card_says_as_of_which_trade_it_is_true() -> None:
         "latency": "12.3 ms",
         "backlog": "0",
     }
+
+
+def test_what_was_not_sent_again_because_it_has_not_changed_stands_as_of_what_was() -> None:
+    of = view({}, totals=TOTALS)
+    parts = dict(of.parts) | {asks.rate(Filters()): replace(of.part(asks.rate(Filters())), seq=9)}
+    assert {card.seq for card in shown(replace(of, parts=parts)).values()} == {9}
 
 
 def test_a_card_says_what_changed_in_the_last_minute() -> None:
