@@ -22,7 +22,7 @@ from gateway.ingestion.group import Receipt, RequestKey
 from gateway.latency import Latency
 from telemetry.decode import AnyMedia, Batch, Decoder
 from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
-from telemetry.times import ABSENT, stamp
+from telemetry.times import ABSENT, LATEST, stamp
 
 Scope = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
@@ -152,9 +152,8 @@ def measure_client(latency: Latency, batch: Batch, received_at: int, now_ns: int
     if batch.columns is not None:
         sent = batch.columns.integers("sent_at")
         if sent is not None:
-            values, counts = np.unique(sent[sent != ABSENT], return_counts=True)
-            for value, times in zip(values.tolist(), counts.tolist(), strict=True):
-                stage.add(received_at - value, times, now_ns)
+            # Differences beyond 292 years do not fit 64 bits: they count as so long.
+            stage.add_all(received_at - np.maximum(sent[sent != ABSENT], received_at - LATEST), now_ns)
     for trade in batch.trades or ():
         if trade.sent_at != ABSENT:
             stage.add(received_at - trade.sent_at, 1, now_ns)

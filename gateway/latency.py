@@ -19,8 +19,10 @@ from bisect import bisect_left
 from collections import deque
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from telemetry.errors import InvalidInput
-from telemetry.quantiles import NOTHING, Counts, Sketch, seconds, sum_of
+from telemetry.quantiles import NOTHING, Counts, Ints, Sketch, seconds, sum_of
 from telemetry.wire import PartialHead
 
 STAGES = ("client", "journal", "dispatch", "analysis", "merge", "end_to_end", "publish")
@@ -43,13 +45,25 @@ class Stage:
 
     def add(self, nanoseconds: int, times: int, now_ns: int) -> None:
         """Count a time `times` over."""
-        if now_ns // SLOT_NS != self._slot:
-            self._close(now_ns // SLOT_NS)
+        self._advance(now_ns)
         self._running.add(nanoseconds, times)
         if nanoseconds >= 0:
             self.buckets[bisect_left(_BOUNDS_NS, nanoseconds)] += times
 
-    def _close(self, following: int) -> None:
+    def add_all(self, nanoseconds: Ints, now_ns: int) -> None:
+        """Count each of these times."""
+        self._advance(now_ns)
+        self._running.add_all(nanoseconds)
+        places = np.searchsorted(_BOUNDS_NS, nanoseconds[nanoseconds >= 0])
+        for place, times in enumerate(np.bincount(places, minlength=len(self.buckets)).tolist()):
+            self.buckets[place] += times
+
+    def _advance(self, now_ns: int) -> None:
+        """Close the running slot when its time is over. Who comes with an earlier time is counted in the running one:
+        requests are measured a moment after they came."""
+        following = now_ns // SLOT_NS
+        if following <= self._slot:
+            return
         counts = self._running.counts()
         if len(counts.codes):
             self._closed.append((self._slot, counts))

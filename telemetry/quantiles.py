@@ -136,6 +136,16 @@ class Sketch:
             if self.maximum is None or value > self.maximum:
                 self.maximum = value
 
+    def add_all(self, values: Ints) -> None:
+        """Count each of these once; the same as `add` one by one, quicker for more than a few."""
+        codes = codes_of(np.maximum(values, 0).astype(np.uint64))
+        codes[values < 0] = NEGATIVE
+        for code, times in zip(*(of.tolist() for of in np.unique(codes, return_counts=True)), strict=True):
+            self._counts[code] = self._counts.get(code, 0) + times
+        if positive := values[values >= 0].tolist():
+            self.total += sum(positive)
+            self.maximum = max(max(positive), -1 if self.maximum is None else self.maximum)
+
     def counts(self) -> Counts:
         """What was counted so far."""
         codes = sorted(self._counts)

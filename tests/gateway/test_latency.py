@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 
 from gateway.latency import BOUNDS, STAGES, Latency
 from telemetry.errors import InvalidInput
+from telemetry.quantiles import seconds
 from tests.gateway.test_aggregator import head
 
 MS = 1_000_000
@@ -80,6 +82,24 @@ def test_windows_forget_what_is_older_and_all_forgets_nothing() -> None:
     assert latency.rows("1h", now + 3620 * SECOND)["merge"]["count"] == 0
     with pytest.raises(InvalidInput, match="window: expected one of"):
         latency.rows("1d", now)
+
+
+def test_times_counted_at_once_are_those_counted_one_by_one() -> None:
+    one_by_one, at_once = Latency().stages["client"], Latency().stages["client"]
+    values = [-5, 0, 1, 100_000, 100_001, 5 * MS, 5 * MS, 60 * SECOND, 2**63 - 1]
+    for value in values:
+        one_by_one.add(value, 1, 15 * SECOND)
+    at_once.add_all(np.array(values), 15 * SECOND)
+    assert at_once.buckets == one_by_one.buckets
+    assert seconds(at_once.window(None, 0)) == seconds(one_by_one.window(None, 0))
+
+
+def test_a_time_of_a_slot_that_is_over_does_not_push_others_out_of_the_hour() -> None:
+    stage = Latency().stages["client"]
+    for slot in range(300):
+        for late in (0, 1) * 5:  # answers are measured with the time at which their requests came
+            stage.add(MS, 1, slot * 10 * SECOND - late)
+    assert int(stage.window(360, 2990 * SECOND).counts.sum()) == 3000
 
 
 def test_the_histogram_has_a_bucket_for_each_bound_the_upper_one_inclusive() -> None:

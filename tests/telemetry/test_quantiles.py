@@ -82,6 +82,17 @@ def test_the_counts_of_a_whole_are_the_sum_of_the_counts_of_its_parts(some: list
     assert sum_of(parts).quantiles(RANKS) == whole.quantiles(RANKS)
 
 
+@given(st.lists(st.integers(-(2**63), 2**63 - 1) | st.integers(-3, 3), max_size=50), values)
+def test_counting_all_at_once_is_counting_one_by_one(some: list[int], before: list[int]) -> None:
+    one_by_one, at_once = Sketch(), Sketch()
+    for value in before + some:
+        one_by_one.add(value)
+    for value in before:
+        at_once.add(value)
+    at_once.add_all(np.array(some, np.int64))
+    assert same(at_once.counts(), one_by_one.counts())
+
+
 def test_count_sum_and_maximum_are_exact_and_no_quantile_is_above_the_maximum() -> None:
     counts = counts_of([7] * 1000 + [1_000_003])
     assert (int(counts.counts.sum()), counts.total, counts.maximum) == (1001, 7 * 1000 + 1_000_003, 1_000_003)
