@@ -100,13 +100,13 @@ class KeyIndex:
         """Forget all keys that are pending: their commits failed."""
         self._ring.release()
 
-    def journaled(self, start: int, stop: int, first_seq: int) -> bytes:
+    def journaled(self, start: int, stop: int, first_seq: int) -> memoryview:
         """The pending keys with numbers from `start` to `stop` - 1 as KEY_ENTRYs of a group that begins at `first_seq`.
         They stay as they are until they are settled or released, so this may be called in another thread."""
         rows = self._ring.entries.rows
         block = np.concatenate([rows[slice(*span)] for span in self._ring.entries.spans(start, stop - start)])
         block[:, SEQ] -= np.uint64(first_seq)
-        return block.tobytes()
+        return block.reshape(-1).view(np.uint8).data
 
     def lookup(self, digests: U64) -> tuple[Mask, U64, I64]:
         """For digests u64[n, 2]: which are there, their fingerprints and sequence numbers (0 where not)."""

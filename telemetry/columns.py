@@ -149,6 +149,11 @@ def encode_frame(columns: Columns) -> bytes:
     return frame.pack(columns)
 
 
+def frame_pieces(columns: Columns) -> list[Buffer]:
+    """The frame of these columns, to be joined."""
+    return frame.pieces(columns)
+
+
 def decode_frame(buffer: Buffer) -> Columns:
     """The columns in a frame, read in place, read only. Raises InvalidInput on what `encode_frame` did not write."""
     return Columns(*frame.unpack(buffer))

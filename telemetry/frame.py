@@ -70,6 +70,7 @@ Unpacked = tuple[
 ]
 U32, I64, U8 = np.dtype("<u4"), np.dtype("<i8"), np.dtype("u1")
 HEAD = struct.Struct("<B3xIIIQ")
+_FEW_BYTES = 4096
 ROW_BYTES = 39  # of the columns that every trade has
 _table_encoder = msgspec.msgpack.Encoder()
 _table_decoder = msgspec.msgpack.Decoder(tuple[Instrument, ...])
@@ -127,30 +128,33 @@ class Text:
 
 def pack(columns: Columns) -> bytes:
     """The frame of these columns."""
+    return b"".join(pieces(columns))
+
+
+def pieces(columns: Columns) -> list[Buffer]:
+    """The frame in pieces, which point into the columns when they are large: whoever joins them copies them once."""
     table = _table_encoder.encode(columns.instruments)
-    sections: list[Sequence[bytes]] = [
-        (
-            columns.price.tobytes(),
-            columns.quantity.tobytes(),
-            columns.timestamp.tobytes(),
-            columns.received_at.tobytes(),
-        ),
-        (columns.instrument.astype(U32, copy=False).tobytes(), columns.side.tobytes()),
-        (columns.price_scale.tobytes(), columns.quantity_scale.tobytes()),
-    ]
-    parts = [part for section in sections for part in section]
-    parts += [bytes(-ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
+    fixed = (
+        *(columns.price, columns.quantity, columns.timestamp, columns.received_at),
+        *(columns.instrument.astype(U32, copy=False), columns.side, columns.price_scale, columns.quantity_scale),
+    )
+    parts = [*map(_octets, fixed), bytes(-ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
     mask = 0
     for bit, name in enumerate(OPTIONAL):
         if (column := columns.optional.get(name)) is not None:
             mask |= 1 << bit
             parts += _pack_optional(column)
     length = HEAD.size + sum(map(len, parts))
-    return b"".join((HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts))
+    return [HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts]
 
 
-def _pack_optional(column: Array | Text) -> list[bytes]:
-    parts = [column.offsets.tobytes(), column.blob.tobytes()] if isinstance(column, Text) else [column.tobytes()]
+def _octets(array: Array) -> Buffer:
+    """The bytes of an array; few are copied, which is quicker, and so are those that are not in one piece."""
+    return array.view(U8).data if array.nbytes >= _FEW_BYTES and array.flags.c_contiguous else array.tobytes()
+
+
+def _pack_optional(column: Array | Text) -> list[Buffer]:
+    parts = [_octets(column.offsets), _octets(column.blob)] if isinstance(column, Text) else [_octets(column)]
     return [*parts, bytes(-sum(map(len, parts)) % 8)]
 
 

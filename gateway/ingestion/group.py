@@ -9,9 +9,11 @@ from dataclasses import dataclass, field
 from gateway.ingestion.multipliers import Multipliers
 from gateway.keys import KeyIndex
 from telemetry.backbone.record import encode_record, request_entry
-from telemetry.columns import Columns, concatenate, encode_frame, from_trades
+from telemetry.columns import Columns, concatenate, encode_frame, frame_pieces, from_trades
 from telemetry.errors import Stop, TryAgain
 from telemetry.trade import Trade
+
+FEW_TRADES = 256  # for so many, the pieces of a frame cost more than to copy it
 
 
 @dataclass(frozen=True)
@@ -106,7 +108,7 @@ class Group:
             count=self.count,
             min_timestamp=int(columns.timestamp.min()) if self.count else 0,
             max_timestamp=int(columns.timestamp.max()) if self.count else 0,
-            frame=encode_frame(columns),
+            frame=frame_pieces(columns) if self.count > FEW_TRADES else encode_frame(columns),
             requests=b"".join([_packed(entry) for entry in self.entries.values()]),
             keys=self.index.journaled(self.first_key, self.last_key, first_seq) if has_keys else b"",
         )

@@ -23,7 +23,7 @@ All integers little endian. Record k+1 starts at first_seq + count of record k.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 from zlib import crc32
@@ -129,12 +129,14 @@ def encode_record(
     count: int,
     min_timestamp: int,
     max_timestamp: int,
-    frame: Buffer,
+    frame: Buffer | Sequence[Buffer],
     requests: Buffer = b"",
     keys: Buffer = b"",
 ) -> bytes:
-    """One record; `requests` and `keys` are the bytes of REQUEST_ENTRY and KEY_ENTRY arrays (`array.tobytes()`)."""
-    length = len(requests) + len(keys) + len(frame)
+    """One record; `frame` may be in pieces, which are copied once. `requests` and `keys` are the bytes of REQUEST_ENTRY
+    and KEY_ENTRY arrays (`array.tobytes()`)."""
+    payload = (requests, keys, *((frame,) if isinstance(frame, bytes | bytearray | memoryview) else frame))
+    length = sum(map(len, payload))
     checked = _CHECKED.pack(
         length,
         first_seq,
@@ -148,8 +150,10 @@ def encode_record(
         TRADES,
         0,
     )
-    crc = crc32(frame, crc32(keys, crc32(requests, crc32(checked))))
-    return b"".join((MAGIC, crc.to_bytes(4, "little"), checked, requests, keys, frame, bytes(-length % ALIGN)))
+    crc = crc32(checked)
+    for piece in payload:
+        crc = crc32(piece, crc)
+    return b"".join((MAGIC, crc.to_bytes(4, "little"), checked, *payload, bytes(-length % ALIGN)))
 
 
 def decode_record(buffer: Buffer, offset: int = 0) -> Record | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 from telemetry.backbone.record import (
     KEY_ENTRY,
     REQUEST_ENTRY,
+    Buffer,
     decode_record,
     encode_record,
     find_records,
@@ -20,7 +22,7 @@ from telemetry.backbone.record import (
 from telemetry.errors import InvalidInput
 
 
-def example(first_seq: int = 7, frame: bytes = b"columns", count: int = 3) -> bytes:
+def example(first_seq: int = 7, frame: Buffer | Sequence[Buffer] = b"columns", count: int = 3) -> bytes:
     """A record with one request and two keys."""
     requests, keys = np.zeros(1, REQUEST_ENTRY), np.zeros(2, KEY_ENTRY)
     requests[0] = ((1, 2), (3, 4), 5, 6, 7, 8, 9, 0)
@@ -35,6 +37,11 @@ def example(first_seq: int = 7, frame: bytes = b"columns", count: int = 3) -> by
         requests=requests.tobytes(),
         keys=keys.tobytes(),
     )
+
+
+def test_a_frame_in_pieces_makes_the_same_record() -> None:
+    pieces: list[Buffer] = [b"col", memoryview(b"um"), bytearray(), np.frombuffer(b"ns", np.uint8).data]
+    assert example(frame=pieces) == example()
 
 
 def test_the_layout_is_the_one_drawn() -> None:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from telemetry.columns import Columns, concatenate, decode_frame, empty, encode_frame, from_trades, public
+from telemetry.columns import (
+    Columns,
+    concatenate,
+    decode_frame,
+    empty,
+    encode_frame,
+    frame_pieces,
+    from_trades,
+    public,
+)
 from telemetry.errors import InvalidInput
 from telemetry.frame import Text
 from telemetry.times import ABSENT
@@ -48,6 +58,14 @@ def a_frame() -> bytes:
         for symbol in ("A", "B", "A")
     ]
     return encode_frame(from_trades(rows))
+
+
+def test_many_trades_survive_a_frame_also_when_a_column_is_not_in_one_piece() -> None:
+    rows = decode_frame(a_frame()).trades() * 3_000
+    columns = from_trades(rows)
+    apart = replace(columns, price=np.repeat(columns.price, 2)[::2])
+    assert decode_frame(encode_frame(apart)).trades() == rows
+    assert b"".join(frame_pieces(columns)) == encode_frame(apart)
 
 
 @given(some_trades)
