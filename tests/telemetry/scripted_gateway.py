@@ -6,11 +6,14 @@ import json
 import socket
 import struct
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from telemetry.times import format_time
 
 Reply = tuple[int, dict[str, str], dict[str, Any]]
 Act = Callable[["Request"], Reply | None]
@@ -38,6 +41,7 @@ class ScriptedGateway:
     requests: list[Request] = field(default_factory=list)
     answered: dict[str, Reply] = field(default_factory=dict)
     pages: dict[str, dict[str, Any]] = field(default_factory=dict)
+    ahead_ns: int = 0  # of its clock
     url: str = ""
 
     def handle(self, request: Request) -> Reply | None:
@@ -96,7 +100,9 @@ def scripted_gateway(*script: Act) -> Iterator[ScriptedGateway]:
 
         def do_GET(self) -> None:
             page = gateway.pages.get(self.path)
-            self.answer(*(missing if page is None else (200, {}, page)))
+            now = format_time(time.time_ns() + gateway.ahead_ns)
+            times = {"Telemetry-Received-At": now, "Telemetry-Sent-At": now}
+            self.answer(*(missing if page is None else (200, times, page)))
 
         def answer(self, status: int, headers: dict[str, str], document: dict[str, Any]) -> None:
             payload = json.dumps(document).encode()

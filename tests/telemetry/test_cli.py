@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -197,6 +198,17 @@ def test_the_doctor_reports_each_check_as_json_and_leaves_nothing_behind(doctor_
     assert {"python", "pyzmq", "settings", "gateway port", "disk sync", "sockets", "wall clock"} <= set(checks)
     assert checks["python"]["ok"]
     assert checks["sockets"]["ok"]
+
+
+@pytest.mark.parametrize(("ahead_seconds", "ok"), [(0, True), (5, False), (-5, False)])
+def test_the_doctor_finds_a_gateway_whose_clock_is_far_from_ours(ahead_seconds: int, ok: bool) -> None:
+    with scripted_gateway() as gateway:
+        gateway.pages["/healthz"], gateway.ahead_ns = {"status": "alive"}, ahead_seconds * 10**9
+        port = int(gateway.url.rpartition(":")[2])
+        (check,) = (check for check in examine(Up(port=port)) if check.name == "gateway clock")
+    assert check.ok is ok
+    offset, error = map(float, re.findall(r"([+-]?\d+\.\d{3}) ms", check.detail)[:2])
+    assert abs(offset - ahead_seconds * 1000) <= error + 0.001
 
 
 def test_the_doctor_finds_a_taken_port_and_a_data_directory_that_is_a_file(tmp_path: Path) -> None:
