@@ -84,8 +84,9 @@ class Decoder:
             with suppress(Doubt):
                 columns, keys = self._compiled.columns_in_place(np.frombuffer(buffer, U8), size, "json", received_at)
                 return Batch(None, columns, keys)
-        others = self._small[1:] if size < SMALL_BYTES else self._large[1:]
-        return self._decode(others, bytes(memoryview(buffer)[:size]), "json", received_at)
+        doubted = self._compiled is not None and size >= ROWS_BYTES
+        readings = (self._small if size < SMALL_BYTES else self._large)[doubted:]
+        return self._decode(readings, bytes(memoryview(buffer)[:size]), "json", received_at)
 
     def _decode(self, readings: Sequence[Reading], body: bytes, media: Media, received_at: int) -> Batch:
         batch = _first_sure(readings, body, media, received_at)

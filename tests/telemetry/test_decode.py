@@ -10,7 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from telemetry.columns import encode_frame
-from telemetry.decode import Batch, decode_body, decode_by_reference
+from telemetry.decode import Batch, Decoder, decode_body, decode_by_reference
+from telemetry.decode_compiled import PADDING, available
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import Media
 from telemetry.errors import InvalidInput
@@ -251,3 +252,15 @@ def test_trades_of_any_mix_of_fields_are_read_fast() -> None:
     assert encode_frame(columns) == encode_frame(reference.as_columns())
     assert given_stamps.tolist() == [row["timestamp"] is not None for row in rows]
     assert result(decode_body(body, "json", NOW)) == result(reference)
+
+
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize("count", [1, 20, 400])
+def test_a_body_that_lies_in_a_larger_buffer_is_read_as_if_alone(compiled: bool, count: int) -> None:
+    if compiled and not available():
+        pytest.skip("numba is not installed")
+    decoder = Decoder(compiled=compiled)
+    body = json.dumps([trade(number) for number in range(count)]).encode()
+    batch = decoder.in_place(bytearray(body) + bytes(PADDING), len(body), NOW)
+    assert result(batch) == result(decoder.decode(body, "json", NOW))
+    assert [part for part in (batch.trades, batch.columns) if part is None] == [None]
