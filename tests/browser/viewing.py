@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
+import httpx
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.stack import Stack
@@ -40,3 +41,12 @@ def line(page: Page, symbol: str) -> Locator:
 def cell(page: Page, symbol: str, column: str) -> Locator:
     """One value of the table."""
     return line(page, symbol).locator(f"[data-column={column}]")
+
+
+def slip(stack: Stack, symbol: str, **fields: str) -> None:
+    """Usual trades of a symbol, and one at ten times the price."""
+    trade = {"symbol": symbol, "quantity": "1"} | fields
+    usual = [trade | {"price": f"{100 + number % 3}.5"} for number in range(400)]
+    for trades in (usual, [trade | {"price": "1005"}]):
+        url = f"{stack.gateway_url}/v1/trades?wait=applied"
+        assert httpx.post(url, json=trades, trust_env=False, timeout=30).json()["applied"]
