@@ -9,10 +9,9 @@ Counts, sums, prices and times must be equal to the last digit, ratios to 1e-12 
 from __future__ import annotations
 
 import json
-import os
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
@@ -23,27 +22,20 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from telemetry.backbone.recovery import read_records
-from telemetry.backbone.segments import (
-    SEGMENT_HEADER_BYTES,
-    DiskFile,
-    DiskFiles,
-    OpenFile,
-    decode_header,
-    public_name,
-    segment_name,
-    segment_numbers,
-)
+from telemetry.backbone import reading
+from telemetry.backbone.segments import public_name
 from telemetry.client import Gateway
-from telemetry.columns import Columns, concatenate, decode_frame
+from telemetry.columns import Columns
 from telemetry.errors import InvalidInput, TryAgain
 from telemetry.recompute import Near, Recompute
 from telemetry.recompute_orders import RecomputeOrders
+from telemetry.recompute_patterns import RecomputePatterns
 
-BATCH_TRADES = 100_000  # recomputed at a time: about 100 MB of decimals
 PAGE_SYMBOLS = 10_000  # of one answer: a fraction of a second of the gateway's time
 ATTEMPTS = 50  # to read all pages as of one trade while trades go on coming
 CANDLE_SYMBOLS, CANDLES = 5, 10_000
+PATTERN_WINDOWS = ("1m", "1h", "1d", "all")
+BASIC = "TELEMETRY_STATISTICS"  # what the answer names when only basic statistics are kept
 RELATIVE = 1e-12
 SHOWN = 50  # differences in the table; --json has all
 SAY_SECONDS = 5.0
@@ -68,6 +60,7 @@ class Report:
     symbols: int = 0
     candles: int = 0
     orders: int = 0
+    patterns: int = 0
     quarantined: list[int] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
 
@@ -80,6 +73,8 @@ class Figures(Protocol):
     def stats(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def latency(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
+    def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
+    def profile(self, symbol: str) -> dict[str, Any]: ...
 
 
 class Live:
@@ -101,10 +96,18 @@ class Live:
         """`GET /v1/latency`."""
         return self._gateway.get("/v1/latency", parameters)
 
+    def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`GET /v1/patterns/{symbol}`."""
+        return self._gateway.get(f"/v1/patterns/{quote(symbol, safe='')}", parameters)
+
+    def profile(self, symbol: str) -> dict[str, Any]:
+        """`GET /v1/profile/{symbol}`."""
+        return self._gateway.get(f"/v1/profile/{quote(symbol, safe='')}")
+
 
 def run(data: Path, *, url: str, api_key: str | None, as_json: bool) -> int:
     """Compare, print what differs; 0 when nothing does, else 1. InvalidInput when there is nothing to compare."""
-    journal_id = _journal_id(data / "journal")
+    journal_id = reading.id_of(data / "journal")
     with Gateway(url, api_key) as gateway:
         figures = _source(gateway, data, journal_id)
         report = audit(data / "journal", figures)
@@ -137,14 +140,18 @@ def audit(journal: Path, figures: Figures) -> Report:
     wanted = {"interval": "1m", "limit": CANDLES}
     candles = {symbol: figures.candles(symbol, wanted) for symbol in _sample(rows)}
     latency = figures.latency({"window": "all"})
+    patterns = _patterns(figures, candles)
     report = Report(figures.name, first["as_of_seq"], first["totals"]["trades"], len(rows))
-    read = (first, *candles.values(), latency)
+    read = (first, *candles.values(), latency, *patterns)
     report.quarantined = sorted({seq for one in read for seq in one.get("quarantined", ())})
     until = {symbol: answer["as_of_seq"] for symbol, answer in candles.items()}
     recompute = Recompute(until=report.as_of_seq, candles=until, leave_out=report.quarantined)
     orders = RecomputeOrders(until=latency["as_of_seq"], leave_out=report.quarantined)
-    last = max(recompute.last_seq, orders.last_seq)
-    reached = _read(journal, last, (recompute, orders))
+    rest = RecomputePatterns(
+        until={answer["symbol"]: answer["as_of_seq"] for answer in patterns}, leave_out=report.quarantined
+    )
+    last = max(recompute.last_seq, orders.last_seq, rest.last_seq)
+    reached = _read(journal, last, (recompute, orders, rest))
     if reached < last:
         report.differences.append(Difference("journal", "last_seq", last, reached))
     report.differences += differences("totals", first["totals"], recompute.totals())
@@ -154,7 +161,31 @@ def audit(journal: Path, figures: Figures) -> Report:
         report.differences += _candles(symbol, answer, recompute.candles(symbol))
     report.orders = len(latency["orders"])
     report.differences += _orders(latency["orders"], orders)
+    report.patterns = len(patterns)
+    for answer in patterns:
+        where = f"{answer['symbol']} {answer.get('window', 'profile')}"
+        report.differences += differences(where, answer, rest.expected(answer))
     return report
+
+
+def _patterns(figures: Figures, symbols: Iterable[str]) -> list[dict[str, Any]]:
+    """Patterns and profiles of some symbols, of each as of one trade; none where they are not kept."""
+    found = []
+    for symbol in symbols:
+        for _ in range(ATTEMPTS):
+            try:
+                some = [figures.patterns(symbol, {"window": of, "at": "watermark"}) for of in PATTERN_WINDOWS]
+            except InvalidInput as error:
+                if BASIC in error.detail:
+                    return []
+                raise
+            some.append(figures.profile(symbol))
+            if len({answer["as_of_seq"] for answer in some}) == 1:
+                found += some
+                break
+        else:
+            raise TryAgain(f"{figures.name}: trades come faster than the patterns of {symbol} can be read; try again")
+    return found
 
 
 def _pages(figures: Figures) -> list[dict[str, Any]]:
@@ -217,24 +248,6 @@ def _equal(shown: Any, expected: Any) -> bool:
 # --- the journal -----------------------------------------------------------------------------------------------------
 
 
-class _ReadOnly(DiskFiles):
-    def open(self, path: Path) -> OpenFile:
-        return DiskFile(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
-
-
-def _journal_id(journal: Path) -> bytes:
-    """The journal's id."""
-    try:
-        for number in segment_numbers(os.listdir(journal)):
-            with (journal / segment_name(number)).open("rb") as segment:
-                header = decode_header(segment.read(SEGMENT_HEADER_BYTES))
-            if header is not None:
-                return header.journal_id
-    except OSError as error:
-        raise InvalidInput(f"--data: expected a data directory, {journal} cannot be read: {error.strerror}") from error
-    raise InvalidInput(f"--data: expected a journal in {journal}, found none")
-
-
 class _Taker(Protocol):
     """What recomputes; it takes the trades up to its own last one."""
 
@@ -245,7 +258,7 @@ def _read(journal: Path, last: int, takers: Sequence[_Taker]) -> int:
     """Hand over the trades 1..last in batches; the number of the last one that is there."""
     say_at = time.monotonic() + SAY_SECONDS
     reached = 0
-    for first, batch in _batches(journal, last):
+    for first, batch in reading.batches(journal, last):
         for taker in takers:
             taker.add(batch, first)
         reached = first + len(batch) - 1
@@ -253,22 +266,6 @@ def _read(journal: Path, last: int, takers: Sequence[_Taker]) -> int:
             say_at = time.monotonic() + SAY_SECONDS
             _say(f"recomputed {min(reached, last)} of {last} trades")
     return reached
-
-
-def _batches(journal: Path, last: int) -> Iterator[tuple[int, Columns]]:
-    parts: list[Columns] = []
-    first, size = 1, 0
-    for record in read_records(_ReadOnly(), journal):
-        if record.first_seq > last:
-            break
-        if record.count:
-            parts.append(decode_frame(record.frame))
-            size += record.count
-        if size >= BATCH_TRADES:
-            yield first, concatenate(parts)
-            first, size, parts = first + size, 0, []
-    if parts:
-        yield first, concatenate(parts)
 
 
 # --- what people see -------------------------------------------------------------------------------------------------
@@ -289,7 +286,8 @@ def _show(report: Report) -> None:
         console.print(table)
     left_out = f", {len(report.quarantined)} quarantined trades left out" if report.quarantined else ""
     what = (
-        f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles, {report.orders} kinds of orders"
+        f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles, {report.patterns} patterns, "
+        f"{report.orders} kinds of orders"
     )
     verdict = f"{len(report.differences)} differences" if report.differences else "equal"
     print(f"{verdict}: {report.source} as of seq {report.as_of_seq}: {what}{left_out}", flush=True)

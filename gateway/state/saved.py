@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from gateway.aggregator import Aggregator
+from gateway.reading import patterns, profile
 from gateway.reading.figures import Filter, Page, Span, candles, stats
 from gateway.reading.orders import OrdersAsked, prepare_orders
+from gateway.reading.patterns import Question
 from gateway.snapshot import Snapshot
 from telemetry.errors import InvalidInput
 
@@ -44,6 +46,15 @@ class Saved:
         """As `GET /v1/latency` answers, without the stages, which are no function of the journal."""
         head, orders = prepare_orders(self._state, OrdersAsked(parameters["window"], time.time_ns()))
         return self._fresh() | head | {"orders": list(orders)}
+
+    def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As `GET /v1/patterns/{symbol}` answers where no zones are set."""
+        asked = Question(symbol, str(parameters["window"]), at=parameters.get("at"))
+        return self._fresh() | patterns.prepare(self._state, asked, {}, time.time_ns()).document()
+
+    def profile(self, symbol: str) -> dict[str, Any]:
+        """As `GET /v1/profile/{symbol}` answers where no zones are set."""
+        return self._fresh() | profile.prepare(self._state, symbol, Filter(), {}).document()
 
     def _fresh(self) -> dict[str, Any]:
         return {"as_of_seq": self._state.applied, "quarantined": list(self._state.quarantined)}

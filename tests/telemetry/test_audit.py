@@ -187,7 +187,7 @@ def test_a_doctored_atom_shows_in_a_candle(copy: Path, audit: Audit) -> None:
         )
         database.commit()
     report = audit(copy, code=1)
-    assert {figure for _, figure, _, _ in report["differences"]} == {"trades"}
+    assert {figure for _, figure, _, _ in report["differences"]} == {"trades", "minutes"}  # of candle and profile
     assert " 1m " in report["differences"][0][0]
 
 
