@@ -148,6 +148,9 @@ class Gateway:
                     self.state.quarantine(result.seq)
                 else:
                     await self._snapshots.room(row_count(result.body))
+                    while self.state.atoms.is_folding:  # in pieces, between which others have their turn
+                        self.state.atoms.fold_some()
+                        await asyncio.sleep(0)
                     self._merge(result, arrived_ns)
             if self.state.applied > before:
                 self.latency.applied(self.state.applied, self.clocks.monotonic_ns())

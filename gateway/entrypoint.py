@@ -43,6 +43,7 @@ from gateway.metrics import new_registry
 from gateway.routes import new_app
 from gateway.routes_patterns import add_patterns
 from gateway.snapshot import Snapshot, Snapshots
+from gateway.state.folding import CompiledFolding
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.state.patterns import Parts, compiled_parts
 from gateway.stream import Stream
@@ -164,6 +165,8 @@ def new_state(settings: GatewaySettings) -> Aggregator:
     basic, parts = settings.statistics == "basic", new_parts(settings.compiled)
     state = Aggregator(epoch=secrets.randbits(64), atoms=settings.atoms, basic=basic, parts=parts)
     state.atoms.merging = new_merging(settings.compiled)
+    if isinstance(state.atoms.merging, CompiledMerging):
+        state.atoms.folding = CompiledFolding(len(state.atoms.rows))
     return state
 
 

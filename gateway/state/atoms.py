@@ -5,9 +5,9 @@ the next level's length) before which that level holds nothing any more: a late 
 held for its time. Folding happens only where the aggregator asks for it, at fixed sequence numbers, so that what is
 held is a function of the journal alone and not of how deliveries were cut.
 
-Rows live in one matrix reserved for the cap and for what comes between two folds (memory is only used when touched).
-The index is a sorted array of keys, (instrument, level, start) packed into 63 bits, plus a small dict of recent ones:
-16 bytes an atom, and the atoms of an instrument in a time range are a slice.
+Rows live in one matrix whose addresses are reserved for many times the cap (memory is only used when touched). The
+index is a sorted array of keys, (instrument, level, start) packed into 63 bits, plus a small dict of recent ones: 16
+bytes an atom, three times that in compiled code, and the atoms of an instrument in a time range are a slice.
 
 A snapshot freezes the pages that changed since the last one; a frozen page is copied when it is written to before the
 snapshot has taken it, so that what is taken is the state of one instant and merging goes on meanwhile.
@@ -17,14 +17,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from gateway.state.folding import frontier_of, inserted, starts_of
+from gateway.state.folding import Folding, NumpyFolding
 from gateway.state.merging import INSTRUMENT_SHIFT, Ints, Merging, NumpyMerging, pack
+from gateway.state.reserved import enlarged, reserved
 from telemetry.rows import INSTRUMENT, LEVEL, REVISION, START, TRADES, WIDTH, Rows
 
 LEVELS = (1, 60, 3600, 86400)
 PAGE = 128  # rows, 40 KB; the unit in which the snapshot writes what changed, and merging copies what is frozen
-BETWEEN_FOLDS = 1 << 17  # rows beyond the cap: twice the largest stride, because folding inserts before it frees
-SPARE = 4  # times the cap: addresses for more instruments than that, as memory is only used when it is written to
 _STEP = 1 << 13  # rows folded at a time
 _RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
 _YOUNG = 1 << 16  # keys kept in the small sorted array before they are merged into the large one
@@ -37,7 +36,8 @@ class AtomTable:
     def __init__(self, cap: int) -> None:
         self.cap = cap
         self.merging: Merging = NumpyMerging()
-        self.rows: Rows = np.zeros((SPARE * cap + BETWEEN_FOLDS, WIDTH), np.int64)
+        self.folding: Folding = NumpyFolding()
+        self.rows: Rows = reserved(cap)
         self.used = 0
         self.saved: dict[int, bytes] = {}  # frozen pages that were written to since
         self.frontier = [_NEVER] * (len(LEVELS) - 1)
@@ -113,9 +113,7 @@ class AtomTable:
         return [*reused, *fresh]
 
     def _grow(self) -> None:  # only far more instruments than the cap come here
-        grown = np.zeros((max(self.used, len(self.rows) * 5 // 4), WIDTH), np.int64)
-        grown[: len(self.rows)] = self.rows
-        self.rows = grown
+        grown = self.rows = enlarged(self.rows, max(self.used, len(self.rows) * 5 // 4))
         self._dirty = np.concatenate((self._dirty, np.zeros(len(grown) // PAGE + 1 - len(self._dirty), np.bool_)))
         self._frozen = np.concatenate((self._frozen, np.zeros(len(self._dirty) - len(self._frozen), np.bool_)))
 
@@ -126,7 +124,7 @@ class AtomTable:
             at = np.fromiter(self._recent.values(), np.int64, len(self._recent))
             order = np.argsort(keys)
             young = self._young_keys, self._young_at
-            self._young_keys, self._young_at = inserted(*young, keys[order], at[order])
+            self._young_keys, self._young_at = self.folding.inserted(*young, keys[order], at[order])
             self._recent.clear()
         if len(self._young_keys) > _YOUNG:
             self._settle_all()
@@ -134,7 +132,7 @@ class AtomTable:
     def _settle_all(self) -> None:
         """Have all keys in one sorted array."""
         self._young_keys, young, at = np.empty(0, np.int64), self._young_keys, self._young_at
-        self._keys, self._at = inserted(self._keys, self._at, young, at)
+        self._keys, self._at = self.folding.inserted(self._keys, self._at, young, at)
         self._young_at = np.empty(0, np.int64)
         if self._recent:
             self._settle()
@@ -237,7 +235,8 @@ class AtomTable:
             excess, coarse = len(self) - self.cap, LEVELS[level + 1]
             if excess <= 0:
                 return
-            found = frontier_of(self._keys, level, coarse, (newest - keep) // coarse * coarse, excess)
+            limit = (newest - keep) // coarse * coarse
+            found = self.folding.frontier_of(self._keys, level, coarse, limit, excess)
             if found is None:
                 continue
             for finer in range(level + 1):
@@ -249,25 +248,26 @@ class AtomTable:
 
     def finish_fold(self) -> None:
         """Fold all that lies behind the frontiers."""
-        while self._unfolded >= 0:
+        while self.is_folding:
             self.fold_some()
+
+    @property
+    def is_folding(self) -> bool:
+        """Whether there is more to do for `fold_some`."""
+        return self._unfolded >= 0
 
     def fold_some(self) -> None:
         """Fold a piece of what lies behind the frontiers and is still held finer: it makes no difference to readers,
         who sum up both, and to the next `fold`, which first does all that is left."""
-        if self._unfolded < 0:
+        if not self.is_folding:
             return
         self._settle_all()
-        places = [
-            np.flatnonzero(starts_of(self._keys, level) < self.frontier[level]) for level in range(self._unfolded + 1)
-        ]
-        place = np.concatenate(places)
+        finer, older = range(self._unfolded + 1), self.folding.older
+        place = np.concatenate([older(self._keys, level, self.frontier[level], _STEP + 1) for level in finer])
         if len(place) <= _STEP:
             self._unfolded = -1
         at = self._at[place[:_STEP]]
-        keep = np.ones(len(self._keys), np.bool_)
-        keep[place[:_STEP]] = False
-        self._keys, self._at = self._keys[keep], self._at[keep]
+        self._keys, self._at = self.folding.without(self._keys, self._at, place[:_STEP])
         self.merge(self._freed(at))
         if self._unfolded < 0:
             self._free.sort(reverse=True)  # rows that are used together stay together

@@ -17,7 +17,9 @@ from telemetry.compiled import compiler, image
 from telemetry.compiled.linking import link
 from telemetry.compiled.wrapping import MEMORY, wrapper
 
-MODULES = ("scanner", "arrow", "columns", "table", "merging", "tally", "largest")  # that have entries
+MODULES = (  # that have entries
+    *("scanner", "arrow", "columns", "table", "merging", "folding", "tally", "largest"),
+)
 _RUNTIME = ("memset", "memcpy", "memmove")  # the backend calls them by name
 _OPTIMIZE = 3
 # How numba describes an exception that a function raises: pointers, which nobody follows here, see wrapping.
