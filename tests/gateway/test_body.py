@@ -61,19 +61,20 @@ async def told(sent: list[bytes], *, seconds: float = 30.0, leaves: bool = False
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     _, owner = await loop.create_connection(lambda: Owner(buffers, seconds), sock=ours)
-    async with asyncio.timeout(20):
-        for part in sent:
-            await loop.sock_sendall(theirs, part)
-            await owner.begun.wait()
-    if leaves:
-        theirs.close()
-    async with asyncio.timeout(20):
-        await owner.heard.wait()
-        while owner.told and isinstance(owner.told[0], bytes) and len(owner.behind) < sum(map(len, sent)) - SIZE:
-            owner.heard.clear()
+    try:
+        async with asyncio.timeout(20):
+            for part in sent:
+                await loop.sock_sendall(theirs, part)
+                await owner.begun.wait()
+            if leaves:
+                theirs.close()
             await owner.heard.wait()
-    owner.transport.close()
-    theirs.close()
+            while owner.told and isinstance(owner.told[0], bytes) and len(owner.behind) < sum(map(len, sent)) - SIZE:
+                owner.heard.clear()
+                await owner.heard.wait()
+    finally:
+        owner.transport.close()
+        theirs.close()
     return owner
 
 
