@@ -132,6 +132,15 @@ def _age(market: Market, symbol: str) -> float | None:
     )
 
 
+def _change_key(market: Market, symbol: str) -> float | None:
+    """The change as a fraction: an order of thousands needs no exact digits."""
+    row = market.all.rows[symbol]
+    last, before = row.get("price_last"), market.day_ago.get(symbol, row.get("price_open"))
+    if last is None or before is None or not (base := float(before)):
+        return None
+    return (float(last) - base) / abs(base)
+
+
 _STATES = ("silent", "never_seen", "quiet", "learning", "fresh")
 
 
@@ -142,7 +151,7 @@ def _state(market: Market, symbol: str) -> float | None:
 
 _KEYS: dict[str, Callable[[Market, str], float | None]] = {
     "last": _of("all", "price_last"),
-    "change": lambda market, symbol: market.change(symbol),
+    "change": _change_key,
     "vwap": _of("day", "vwap"),
     "volume": _of("day", "quantity"),
     "trades": _of("day", "trades"),

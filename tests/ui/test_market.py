@@ -37,6 +37,15 @@ def test_what_is_undefined_comes_last_either_way(down: bool) -> None:
     assert ordered(of, Order(column="vwap", down=down))[-1] == "A"
 
 
+def test_changes_sort_as_they_are_shown() -> None:
+    symbols = {"A": row(price_last="-36", price_open="-40"), "B": row(price_last="90", price_open="100")}
+    of = market(
+        symbols | {"C": row(price_last="2", price_open="0"), "D": row(price_last="5", price_open="9")},
+        day_ago={"D": "4"},
+    )
+    assert [of.change(symbol) for symbol in ordered(of, Order(column="change"))] == [25.0, 10.0, -10.0, None]
+
+
 @pytest.mark.parametrize("column", [column.name for column in COLUMNS])
 def test_every_column_sorts(column: str) -> None:
     of = market({"A": row(), "B": row(imbalance=-0.5, last_timestamp=None)}, streams={"symbol A": {"state": "fresh"}})
