@@ -21,7 +21,20 @@ from benchmarks.figure import FAILED, Figure, failed, say
 from benchmarks.plan import Options, Plan, parse
 from benchmarks.table import table
 
-NAMES = ("ingest_single", "ingest_bulk", "latency", "growth", "workers", "fanout", "restart", "hops", "peers")
+NAMES = (
+    *(
+        "ingest_single",
+        "ingest_bulk",
+        "latency",
+        "growth",
+        "workers",
+        "statistics",
+        "fanout",
+        "restart",
+        "hops",
+        "peers",
+    ),
+)
 
 
 class Machine(msgspec.Struct, frozen=True, kw_only=True):
