@@ -109,6 +109,8 @@ class Watch:
         for one in changed:
             if "silent" in (one.was, one.state):
                 logger.info("stream", kind=one.kind, name=one.name, was=one.was, state=one.state)
+        if any("silent" in (one.was, one.state) for one in changed):
+            await self._save()  # before its alert: after a restart it is silent still
         alerts, caught_up = self.bulletin.alerts, self.loss.seq >= self._newest
         known = Known(figures=figures, streams=self.knows_sessions, sources=caught_up)
         readings = await self._gathering.readings(alerts.rules.values(), known, self.freshness, self.clocks())

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 from urllib.parse import quote
 
 from rich.console import Console
@@ -26,28 +26,21 @@ from telemetry.backbone import reading
 from telemetry.backbone.segments import public_name
 from telemetry.client import Gateway
 from telemetry.columns import Columns
+from telemetry.comparing import Difference, differences
 from telemetry.errors import InvalidInput, TryAgain
-from telemetry.recompute import Near, Recompute
+from telemetry.recompute import Recompute
+from telemetry.recompute_losses import RecomputeLosses
 from telemetry.recompute_orders import RecomputeOrders
 from telemetry.recompute_patterns import RecomputePatterns
 
 PAGE_SYMBOLS = 10_000  # of one answer: a fraction of a second of the gateway's time
 ATTEMPTS = 50  # to read all pages as of one trade while trades go on coming
 CANDLE_SYMBOLS, CANDLES = 5, 10_000
+SOURCES = 10_000  # more than are kept
 PATTERN_WINDOWS = ("1m", "1h", "1d", "all")
 BASIC = "TELEMETRY_STATISTICS"  # what the answer names when only basic statistics are kept
-RELATIVE = 1e-12
 SHOWN = 50  # differences in the table; --json has all
 SAY_SECONDS = 5.0
-
-
-class Difference(NamedTuple):
-    """One figure that is not what the journal says."""
-
-    where: str
-    figure: str
-    shown: Any
-    recomputed: Any
 
 
 @dataclass
@@ -60,6 +53,7 @@ class Report:
     symbols: int = 0
     candles: int = 0
     orders: int = 0
+    sources: int = 0
     patterns: int = 0
     quarantined: list[int] = field(default_factory=list)
     differences: list[Difference] = field(default_factory=list)
@@ -73,6 +67,7 @@ class Figures(Protocol):
     def stats(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def latency(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
+    def sources(self, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]: ...
     def profile(self, symbol: str) -> dict[str, Any]: ...
 
@@ -95,6 +90,10 @@ class Live:
     def latency(self, parameters: dict[str, Any]) -> dict[str, Any]:
         """`GET /v1/latency`."""
         return self._gateway.get("/v1/latency", parameters)
+
+    def sources(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """`GET /v1/sources`."""
+        return self._gateway.get("/v1/sources", parameters)
 
     def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """`GET /v1/patterns/{symbol}`."""
@@ -139,7 +138,7 @@ def audit(journal: Path, figures: Figures) -> Report:
     rows = {symbol: row for page in pages for symbol, row in page["symbols"].items()}
     wanted = {"interval": "1m", "limit": CANDLES}
     candles = {symbol: figures.candles(symbol, wanted) for symbol in _sample(rows)}
-    latency = figures.latency({"window": "all"})
+    latency, sources = figures.latency({"window": "all"}), figures.sources({"limit": SOURCES})
     patterns = _patterns(figures, candles)
     report = Report(figures.name, first["as_of_seq"], first["totals"]["trades"], len(rows))
     read = (first, *candles.values(), latency, *patterns)
@@ -150,8 +149,9 @@ def audit(journal: Path, figures: Figures) -> Report:
     rest = RecomputePatterns(
         until={answer["symbol"]: answer["as_of_seq"] for answer in patterns}, leave_out=report.quarantined
     )
-    last = max(recompute.last_seq, orders.last_seq, rest.last_seq)
-    reached = _read(journal, last, (recompute, orders, rest))
+    losses = RecomputeLosses(until=sources["as_of_seq"])
+    last = max(recompute.last_seq, orders.last_seq, rest.last_seq, losses.last_seq)
+    reached = _read(journal, last, (recompute, orders, rest, losses))
     if reached < last:
         report.differences.append(Difference("journal", "last_seq", last, reached))
     report.differences += differences("totals", first["totals"], recompute.totals())
@@ -161,7 +161,8 @@ def audit(journal: Path, figures: Figures) -> Report:
         report.differences += _candles(symbol, answer, recompute.candles(symbol))
     report.orders = len(latency["orders"])
     report.differences += _orders(latency["orders"], orders)
-    report.patterns = len(patterns)
+    report.sources, report.patterns = len(sources["sources"]), len(patterns)
+    report.differences += _sources(sources, losses)
     for answer in patterns:
         where = f"{answer['symbol']} {answer.get('window', 'profile')}"
         report.differences += differences(where, answer, rest.expected(answer))
@@ -218,6 +219,12 @@ def _orders(shown: Sequence[Mapping[str, Any]], recompute: RecomputeOrders) -> I
     yield from _rows(named, {" ".join(("orders", *name)): row for name, row in recompute.rows().items()})
 
 
+def _sources(answer: Mapping[str, Any], recompute: RecomputeLosses) -> Iterator[Difference]:
+    if not answer["forgotten"]:  # else there were more than are kept, and which of them went is no figure
+        named = {f"source {row['source']}": row for row in answer["sources"]}
+        yield from _rows(named, {f"source {name}": row for name, row in recompute.rows().items()})
+
+
 def _candles(symbol: str, answer: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
     shown = {candle["start"]: candle for candle in answer["candles"]}
     oldest = min(shown, default="")  # older ones are on another page, or held coarser than a minute by now
@@ -228,21 +235,6 @@ def _candles(symbol: str, answer: Mapping[str, Any], expected: Mapping[str, Any]
             yield from differences(where, shown[start], within[start])
         else:
             yield Difference(where, "candle", *("present" if start in rows else None for rows in (shown, within)))
-
-
-def differences(where: str, shown: Mapping[str, Any], expected: Mapping[str, Any]) -> Iterator[Difference]:
-    """The figures of `expected` that are shown otherwise, or not at all."""
-    for figure, value in expected.items():
-        found = shown.get(figure.partition(" ")[0])
-        if not _equal(found, value):
-            yield Difference(where, figure, found, value.value if isinstance(value, Near) else value)
-
-
-def _equal(shown: Any, expected: Any) -> bool:
-    if isinstance(expected, Near | float) and isinstance(shown, int | float):
-        value, slack = expected if isinstance(expected, Near) else (expected, 0.0)
-        return abs(shown - value) <= RELATIVE * max(abs(shown), abs(value)) + slack
-    return type(shown) is type(expected) and bool(shown == expected)
 
 
 # --- the journal -----------------------------------------------------------------------------------------------------
@@ -287,7 +279,7 @@ def _show(report: Report) -> None:
     left_out = f", {len(report.quarantined)} quarantined trades left out" if report.quarantined else ""
     what = (
         f"{report.trades} trades of {report.symbols} symbols, {report.candles} candles, {report.patterns} patterns, "
-        f"{report.orders} kinds of orders"
+        f"{report.orders} kinds of orders, {report.sources} sources"
     )
     verdict = f"{len(report.differences)} differences" if report.differences else "equal"
     print(f"{verdict}: {report.source} as of seq {report.as_of_seq}: {what}{left_out}", flush=True)

@@ -136,15 +136,18 @@ def _share(rule: Ratio, now: Row | None, hour: Row | None, start_ns: int) -> flo
     return float(value) / (WINDOWS[rule.window] or 1) / base_rate if base_rate else None
 
 
-def _silence(rule: Silence, readings: Readings, _: Collection[str], __: Memory) -> Iterable[Judgement] | None:
+def _silence(rule: Silence, readings: Readings, firing: Collection[str], _: Memory) -> Iterable[Judgement] | None:
     if readings.streams is None:
         return None
-    return _silent(rule, readings)
+    return _silent(rule, readings, firing)
 
 
-def _silent(rule: Silence, readings: Readings) -> Iterator[Judgement]:
+def _silent(rule: Silence, readings: Readings, firing: Collection[str]) -> Iterator[Judgement]:
     for of in rule.streams:
-        for name, (state, seconds, allowed) in (readings.streams or {}).get(of, {}).items():
+        known = (readings.streams or {}).get(of, {})
+        # Who was silent and is not even listed has not come again: a restart may have lost what was known of it.
+        yield from (Judgement(name, of, None) for name in firing if name not in known)
+        for name, (state, seconds, allowed) in known.items():
             if state in ("fresh", "quiet") or not matches(name, rule.names):
                 continue
             holds = True if state == "silent" else None  # learning after a restart: not known

@@ -8,6 +8,7 @@ from typing import Any
 
 from gateway.aggregator import Aggregator
 from gateway.reading import patterns, profile
+from gateway.loss import Loss
 from gateway.reading.figures import Filter, Page, Span, candles, stats
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.patterns import Question
@@ -25,8 +26,8 @@ class Saved:
         self.name = str(path)
         reasons = []
         for basic in (False, True):
-            self._state = Aggregator(epoch=0, basic=basic)
-            if (reason := Snapshot(path, journal_id).load(self._state, newest=ANY)) is None:
+            self._state, self._loss = Aggregator(epoch=0, basic=basic), Loss()
+            if (reason := Snapshot(path, journal_id, self._loss).load(self._state, newest=ANY)) is None:
                 return
             reasons.append(reason)
         raise InvalidInput(f"{path}: {reasons[0]}")
@@ -55,6 +56,11 @@ class Saved:
     def profile(self, symbol: str) -> dict[str, Any]:
         """As `GET /v1/profile/{symbol}` answers where no zones are set."""
         return self._fresh() | profile.prepare(self._state, symbol, Filter(), {}).document()
+
+    def sources(self, parameters: dict[str, Any]) -> dict[str, Any]:
+        """As `GET /v1/sources` answers, all of them."""
+        rows = [{"source": name, **row} for name, row in self._loss.rows().items()]
+        return self._fresh() | {"as_of_seq": self._loss.seq, "forgotten": self._loss.forgotten, "sources": rows}
 
     def _fresh(self) -> dict[str, Any]:
         return {"as_of_seq": self._state.applied, "quarantined": list(self._state.quarantined)}

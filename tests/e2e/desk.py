@@ -220,6 +220,15 @@ class Desk:
         response = self._http.post(f"/v1/trades{query}", content=body, headers=headers)
         return Answer(response.status_code, response.headers, response.json())
 
+    def ask(self, method: str, path: str, body: str = "") -> Answer:
+        """Any request, its query in the path; an answer without a body has None."""
+        response = self._http.request(method, path, content=body.encode())
+        return Answer(response.status_code, response.headers, response.json() if response.content else None)
+
+    def post_json(self, path: str, body: object) -> Answer:
+        """A JSON body to any path."""
+        return self.ask("POST", path, json.dumps(body))
+
     def stats(self, **parameters: object) -> dict[str, Any]:
         """`GET /v1/stats` of all data."""
         answer = self.get("/v1/stats", limit=100_000, **parameters)

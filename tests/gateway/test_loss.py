@@ -16,6 +16,7 @@ from gateway.watching.names import distinct, keys_of, only_name
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.frame import Array, Text
+from telemetry.recompute_losses import RecomputeLosses
 from telemetry.times import ABSENT
 from telemetry.trade import Instrument
 
@@ -239,3 +240,16 @@ def test_texts_that_only_look_alike_when_joined_are_not_one_name() -> None:
     assert only_name(Text.of(["aa", "a", "aaa"])) is None
     assert only_name(Text.of(["ab"] * 5000)) == "ab"
     assert only_name(Text.of(["aa", "aaa", "a"] * 2000)) is None
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("ab"), st.integers(-3, 40), st.integers(0, 60)), min_size=1, max_size=120),
+    st.integers(1, 50),
+)
+def test_the_audit_counts_the_same_by_other_means(rows: list[tuple[str, int, int]], size: int) -> None:
+    loss, losses = Loss(), RecomputeLosses(until=len(rows) - 1)
+    for first in range(0, len(rows) - 1, size):
+        loss.feed(commit(rows[first : min(len(rows) - 1, first + size)]))
+    losses.add(commit(rows[: len(rows) // 2]), 1)
+    losses.add(commit(rows[len(rows) // 2 :]), len(rows) // 2 + 1)
+    assert losses.rows() == loss.rows()
