@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from gateway.aggregator import Aggregator
-from gateway.reading import patterns, profile
 from gateway.loss import Loss
+from gateway.reading import patterns, profile
 from gateway.reading.figures import Filter, Page, Span, candles, stats
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.patterns import Question

@@ -16,8 +16,8 @@ from gateway.reading import patterns, profile
 from gateway.reading.figures import Filter, Page, Span, candles, stats
 from gateway.reading.patterns import Question
 from gateway.state.patterns import compiled_parts
-from telemetry.audit import Difference, differences
 from telemetry.columns import Columns, concatenate
+from telemetry.comparing import Difference, differences
 from telemetry.decode import decode_body
 from telemetry.errors import InvalidInput
 from telemetry.formats import BadRow, Options, TradeFile
