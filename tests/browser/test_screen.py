@@ -8,10 +8,13 @@ from __future__ import annotations
 import json
 import os
 import statistics
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.stack import Stack
 from tests.browser.viewing import PATIENCE, line, visit
+from tests.ports import free_port
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
@@ -224,3 +228,47 @@ def test_a_warm_page_is_painted_and_a_symbol_s_chart_drawn_before_anybody_waits(
     print(f"first paint {min(paints):.2f} s of {paints}, a symbol's chart {min(charts):.2f} s of {charts}")
     assert min(paints) <= 3
     assert min(charts) <= 1.5
+
+
+def test_a_demonstration_has_no_empty_card_and_its_rates_and_totals_live(browser: Browser, tmp_path: Path) -> None:
+    gateway, page_port = free_port(), free_port()
+    command = [sys.executable, "-P", "-m", "telemetry", "demo", "--port", str(gateway), "--ui-port", str(page_port)]
+    with (tmp_path / "demo.log").open("wb") as log:
+        demo = subprocess.Popen(command, stdout=log, stderr=log, stdin=subprocess.DEVNULL)
+    try:
+        until_answers(f"http://127.0.0.1:{page_port}/_stcore/health")
+        page = browser.new_page(viewport={"width": 1280, "height": 900})
+        page.goto(f"http://127.0.0.1:{page_port}")
+        expect(page.locator("[data-card=trades] .value")).not_to_have_text("–", timeout=60_000)
+        page.wait_for_timeout(10_000)
+        seen: dict[str, list[str]] = {}
+        for _ in range(150):
+            page.wait_for_timeout(200)
+            for name, value in page.locator("[data-card]").evaluate_all(VALUES):
+                seen.setdefault(name, []).append(value)
+        page.close()
+    finally:
+        demo.terminate()
+        demo.wait(30)
+    changes = {name: sum(one != other for one, other in pairwise(values)) for name, values in seen.items()}
+    print(f"changes in 30 s: {changes}")
+    assert all(value not in ("", "–") for values in seen.values() for value in values)
+    assert {
+        name: count for name, count in changes.items() if name in ("rate", "trades", "notional") and count < 10
+    } == {}
+
+
+VALUES = "cards => cards.map((card) => [card.dataset.card, card.querySelector('.value').textContent])"
+
+
+def until_answers(url: str) -> None:
+    """Return when a URL answers 200."""
+    pause, end = threading.Event(), time.monotonic() + 60
+    while time.monotonic() < end:
+        try:
+            if httpx.get(url, trust_env=False, timeout=10).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        pause.wait(0.1)
+    raise AssertionError(f"{url} does not answer")
