@@ -1,0 +1,72 @@
+"""A viewer without a browser: speaks Streamlit's own protocol as its page in a browser does, at the same pace."""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import suppress
+from types import TracebackType
+from typing import Self
+from urllib.parse import urlsplit
+
+from streamlit.proto.BackMsg_pb2 import BackMsg
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
+from websockets.sync.client import ClientConnection, connect
+from websockets.typing import Origin, Subprotocol
+
+
+class Session:
+    """Opens the page and asks for each of its fragments again whenever it is due; `updates` are what came of it."""
+
+    def __init__(self, page_url: str) -> None:
+        self._page_url = page_url
+        self.updates = 0
+        self._due: dict[str, tuple[float, float]] = {}  # of fragments: when, and how often
+        self._page = ""
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._closing.set()
+        self._thread.join(10)
+
+    def _run(self) -> None:
+        address = f"ws://{urlsplit(self._page_url).netloc}/_stcore/stream"
+        with connect(
+            address, origin=Origin(self._page_url), subprotocols=[Subprotocol("streamlit")], max_size=None, proxy=None
+        ) as socket:
+            self._ask(socket, "")
+            while not self._closing.is_set():
+                with suppress(TimeoutError):
+                    self._take(socket.recv(0.05))
+                now = time.monotonic()
+                for fragment, (at, seconds) in list(self._due.items()):
+                    if at <= now:
+                        self._due[fragment] = now + seconds, seconds
+                        self._ask(socket, fragment)
+
+    def _take(self, message: str | bytes) -> None:
+        told = ForwardMsg.FromString(message if isinstance(message, bytes) else message.encode())
+        kind = told.WhichOneof("type")
+        if kind == "delta":
+            self.updates += 1
+        elif kind == "new_session":
+            self._page = told.new_session.page_script_hash
+        elif kind == "auto_rerun":
+            seconds = told.auto_rerun.interval
+            self._due[told.auto_rerun.fragment_id] = time.monotonic() + seconds, seconds
+
+    def _ask(self, socket: ClientConnection, fragment: str) -> None:
+        wanted = BackMsg()
+        wanted.rerun_script.query_string = ""
+        wanted.rerun_script.page_script_hash = self._page
+        if fragment:
+            wanted.rerun_script.fragment_id = fragment
+            wanted.rerun_script.is_auto_rerun = True
+        socket.send(wanted.SerializeToString())
