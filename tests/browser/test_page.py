@@ -81,8 +81,8 @@ def test_a_symbol_that_is_markup_is_shown_as_written_wherever_it_stands(page: Pa
     stack.post(symbol=HOSTILE, side="buy", quantity="2", price="1.5")
     line(page, HOSTILE).click(timeout=PATIENCE)
     expect(page.get_by_role("heading", name=HOSTILE)).to_be_visible(timeout=PATIENCE)
-    chart = page.get_by_test_id("stEChartsChart")
-    expect(chart).to_have_attribute("aria-label", f"Candles of {HOSTILE}")
+    chart = page.get_by_role("img", name=f"Candles of {HOSTILE}")
+    expect(chart).to_be_visible(timeout=PATIENCE)
     chart.hover()
     assert page.locator("img[src=x]").count() == 0
 
@@ -111,7 +111,7 @@ def test_an_address_leads_to_its_symbol_also_after_a_reload(context: BrowserCont
     expect(title).to_be_visible(timeout=PATIENCE)
     page.reload()
     expect(title).to_be_visible(timeout=PATIENCE)
-    expect(page.get_by_test_id("stEChartsChart")).to_have_attribute("aria-label", "Candles of ONE/USD")
+    expect(page.get_by_role("img", name="Candles of ONE/USD")).to_be_visible(timeout=PATIENCE)
 
 
 def test_when_the_gateway_dies_the_page_says_so_and_goes_on_by_itself_when_it_is_back(

@@ -24,6 +24,7 @@ _TITLES = ("Trades per second, last 15 minutes", "End to end, last 15 minutes")
 
 def page() -> None:
     """Everything below the strip."""
+    st.session_state["chosen at"] = _asked().get("chosen_at")  # of an earlier visit
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         with st.container(horizontal=True, width="content"):
             filters.choose(("venue", "kind"), known=asks.known(desk().feed.want(asks.STREAMS)))
@@ -81,7 +82,7 @@ def _table(view: View, market: Market, chosen: Filters) -> None:
     symbol_table(shown, key=_TABLE)
     chosen_at = asked.get("chosen_at")
     if chosen_at and chosen_at != st.session_state.get("chosen at"):
-        st.session_state["chosen at"] = chosen_at
+        # Again with the next update, until the page is left: the run that leaves may give way to another one.
         places.go("symbol", symbol=str(asked["chosen"]))
 
 
