@@ -115,7 +115,7 @@ def _gaps(trades: pd.DataFrame, inside: pd.Series[bool]) -> dict[str, Any]:
 def _bursts(trades: pd.DataFrame, inside: pd.Series[bool], answer: Mapping[str, Any]) -> dict[str, Any]:
     """Nothing where trades of a millisecond came so far apart that they may have been counted separately."""
     coarse = (trades["timestamp"] % _COARSE_NS == 0).groupby(trades["instrument"]).transform("all")
-    some = trades[~coarse]
+    some, inside = trades[~coarse], inside[~coarse]
     if some[inside].empty:
         return dict.fromkeys(("microburst", "microburst_at", "burst_ratio")) | {"microbursts": []}
     keys = [some["instrument"], some["timestamp"] // _MILLISECOND_NS]

@@ -82,6 +82,7 @@ def _held(state: Aggregator) -> Patterns:
     if state.patterns is None:
         detail = "expected TELEMETRY_STATISTICS=all, received basic: patterns are not kept"
         raise InvalidInput(detail, problem="not-found")
+    state.patterns.take_in()
     return state.patterns
 
 

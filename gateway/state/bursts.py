@@ -24,7 +24,7 @@ class Bursts(Protocol):
     """Counts by millisecond key (see telemetry.patterns)."""
 
     def count(self, keys: Ints, values: Ints) -> Ints:
-        """Add to the counts of keys, each named once; the counts then."""
+        """Add to the counts of keys, one after the other; what each has come to."""
 
     def turn(self) -> None:
         """At a stride: let the generations change when it is time."""

@@ -34,8 +34,9 @@ class Largest(Protocol):
 
     since: dict[int, int]
 
-    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
-        """Take in candidates (telemetry.patterns) of a range, with the id of each one's instrument."""
+    def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
+        """Take in candidates (telemetry.patterns), with the id of each one's instrument and the number with which its
+        range begins."""
 
     def of(self, instrument: int) -> Ints:
         """The entries of an instrument: latest slot first, then the larger."""
@@ -88,10 +89,11 @@ class PlainLargest:
         self._entries: dict[int, list[Entry]] = {}
         self._clear_at: dict[int, int] = {}
 
-    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
+    def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
         """See Largest."""
         offset = (1 << LOCAL_BITS) - 1
-        for instrument, (key, at, price, quantity, code, slot) in zip(ids.tolist(), candidates.tolist(), strict=True):
+        rows = zip(ids.tolist(), first_seqs.tolist(), candidates.tolist(), strict=True)
+        for instrument, first_seq, (key, at, price, quantity, code, slot) in rows:
             seq, small = first_seq + (code & offset), code >> (2 * LOCAL_BITS)
             self._put(instrument, (slot, key, seq, at, price, quantity, small))
 
@@ -137,12 +139,12 @@ class CompiledLargest:
         self._pool = np.zeros((1 << 10, ENTRY_WIDTH), np.int64)
         self._used = 0
 
-    def offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
+    def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
         """See Largest."""
         offset = (1 << LOCAL_BITS) - 1
         entries = np.empty((len(candidates), ENTRY_WIDTH), np.int64)
         entries[:, SLOT], entries[:, KEY] = candidates[:, 5], candidates[:, 0]
-        entries[:, SEQ] = first_seq + (candidates[:, CODE] & offset)
+        entries[:, SEQ] = first_seqs + (candidates[:, CODE] & offset)
         entries[:, TIMESTAMP : QUANTITY + 1] = candidates[:, 1:4]
         entries[:, SMALL] = candidates[:, CODE] >> (2 * LOCAL_BITS)
         self._put(ids, entries)

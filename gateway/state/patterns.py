@@ -6,7 +6,7 @@ trade of an instrument before a range and its first one inside is known here, an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -24,6 +24,7 @@ from telemetry.patterns import INSTRUMENT_SHIFT, MILLISECOND_SHIFT, UNIT_SHIFT, 
 _SLOT_NS = UNITS[0] * 1_000_000_000
 _SLOT_MS = UNITS[0] * 1000
 _CODE = layout.LEVEL_OFFSETS[0]
+WAITING = 8192  # rows that wait to be taken in: about a millisecond of work
 _SHARE = 2  # of the cap of atoms: there may be one fine cell to two atoms
 
 
@@ -52,11 +53,32 @@ class Patterns:
         self.last: Ints = np.zeros(0, np.int64)
         self.seen: NDArray[np.bool_] = np.zeros(0, np.bool_)
         self.fine: NDArray[np.bool_] = np.zeros(0, np.bool_)
+        self._waiting: list[tuple[Ints, int, layout.Patterns]] = []
+        self._rows = 0  # of those that wait
 
     def merge(self, ids: Ints, first_seq: int, of: layout.Patterns) -> None:
-        """Take in the patterns of a range that begins with trade `first_seq`; `ids` are those of its instruments."""
+        """Take in the patterns of a range that begins with trade `first_seq`; `ids` are those of its instruments.
+
+        They wait until there are many, for what is done with a range costs more than what is done with its trades."""
+        self._waiting.append((ids, first_seq, of))
+        self._rows += sum(map(len, of.arrays()))
+        if self._rows > WAITING:
+            self.take_in()
+
+    def take_in(self) -> None:
+        """Bring the state up to what was merged: before it is read, folded or saved."""
+        if not self._waiting:
+            return
+        waiting, self._waiting, self._rows = self._waiting, [], 0
+        ids = np.concatenate([of for of, _, _ in waiting])
+        begins = np.cumsum([0, *(len(of) for of, _, _ in waiting[:-1])])
         self._follow(int(ids.max()) + 1)
-        parts = [self._inside(ids, of.gaps), self._between(ids, of.ends), self._bursts(ids, of.bursts)]
+        ends, gaps, bursts, candidates = zip(*(of.arrays() for _, _, of in waiting), strict=True)
+        parts = [
+            self._inside(ids, _joined(gaps, begins)),
+            self._between(ids, _joined(ends, begins)),
+            self._bursts(ids, _joined(bursts, begins)),
+        ]
         keys, values = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
         if int(ids.max()) >= self.cells.instruments:
             kept = keys >> INSTRUMENT_SHIFT < self.cells.instruments
@@ -64,7 +86,8 @@ class Patterns:
         if len(keys):
             earliest = int((keys >> UNIT_SHIFT & layout.UNIT_MASK).min()) - _CODE
             self.cells.add(keys, values, earliest * UNITS[0])
-        self._offer(ids, first_seq, of.candidates)
+        seqs = np.repeat([seq for _, seq, _ in waiting], list(map(len, candidates)))
+        self._offer(ids, seqs, *_joined(candidates, begins))
 
     def _follow(self, count: int) -> None:
         known = len(self.last)
@@ -74,28 +97,35 @@ class Patterns:
             last[:known], seen[:known], fine[:known] = self.last, self.seen, self.fine
             self.last, self.seen, self.fine = last, seen, fine
 
-    def _inside(self, ids: Ints, gaps: Ints) -> tuple[Ints, Ints]:
-        """The cells of gaps inside the range."""
+    def _inside(self, ids: Ints, joined: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+        """The cells of gaps inside the ranges."""
+        gaps, begins = joined
         local = gaps[:, 0] >> INSTRUMENT_SHIFT
-        return gaps[:, 0] + ((ids.take(local) - local) << INSTRUMENT_SHIFT), gaps[:, 1]
+        return gaps[:, 0] + ((ids.take(local + begins) - local) << INSTRUMENT_SHIFT), gaps[:, 1]
 
-    def _between(self, ids: Ints, ends: Ints) -> tuple[Ints, Ints]:
-        """The cells of the gaps between what came before and the first trades of the range."""
-        of = ids.take(ends[:, layout.LOCAL])
-        first, known = ends[:, layout.FIRST], self.seen.take(of)
-        gap = first - self.last.take(of)
-        self.last[of] = ends[:, layout.LAST]
+    def _between(self, ids: Ints, joined: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+        """The cells of the gaps between what came before and the first trades of each range."""
+        ends, begins = joined
+        of = ids.take(ends[:, layout.LOCAL] + begins)
+        order = of.argsort(kind="stable")  # the ranges of an instrument together, in order
+        of, first, last = of.take(order), ends[order, layout.FIRST], ends[order, layout.LAST]
+        new = np.concatenate((np.ones(1, np.bool_), of[1:] != of[:-1]))
+        before = np.concatenate((last[:1], last[:-1]))
+        before[new] = self.last.take(of[new])
+        known = ~new | self.seen.take(of)
+        newest = np.append(np.flatnonzero(new)[1:], len(of)) - 1
+        self.last[of[newest]] = last[newest]
         self.seen[of] = True
-        self.fine[of] |= ends[:, layout.FINE] != 0
-        if not known.all():
-            of, first, gap = of[known], first[known], gap[known]
+        self.fine[of[ends[order, layout.FINE] != 0]] = True
+        of, first, before = of[known], first[known], before[known]
         codes = (first // _SLOT_NS + _CODE) << UNIT_SHIFT
-        return (of << INSTRUMENT_SHIFT) + codes + layout.buckets_of(gap), np.ones(len(of), np.int64)
+        return (of << INSTRUMENT_SHIFT) + codes + layout.buckets_of(first - before), np.ones(len(of), np.int64)
 
-    def _bursts(self, ids: Ints, bursts: Ints) -> tuple[Ints, Ints]:
-        """The cells of what the milliseconds of the range have come to."""
+    def _bursts(self, ids: Ints, joined: tuple[Ints, Ints]) -> tuple[Ints, Ints]:
+        """The cells of what the milliseconds of the ranges have come to, of neighbours the largest."""
+        bursts, begins = joined
         local = bursts[:, 0] >> MILLISECOND_SHIFT
-        of = ids.take(local)
+        of = ids.take(local + begins)
         if int(ids.max()) >= layout.TRACKED:
             held = of < layout.TRACKED
             bursts, local, of = bursts[held], local[held], of[held]
@@ -104,17 +134,22 @@ class Patterns:
         milliseconds = (keys & (1 << MILLISECOND_SHIFT) - 1) - layout.MILLISECOND_OFFSET
         slot = milliseconds // _SLOT_MS
         values = layout.burst_values(totals, milliseconds, slot * UNITS[0])
-        return (of << INSTRUMENT_SHIFT) + ((slot + _CODE) << UNIT_SHIFT) + layout.BURST, values
+        cells = (of << INSTRUMENT_SHIFT) + ((slot + _CODE) << UNIT_SHIFT) + layout.BURST
+        if len(cells) == 0:
+            return cells, values
+        first = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), cells[1:] != cells[:-1])))
+        return cells[first], np.maximum.reduceat(values, first)
 
-    def _offer(self, ids: Ints, first_seq: int, candidates: Ints) -> None:
-        of = ids.take(candidates[:, layout.CODE] >> layout.LOCAL_BITS & (1 << layout.LOCAL_BITS) - 1)
+    def _offer(self, ids: Ints, seqs: Ints, candidates: Ints, begins: Ints) -> None:
+        of = ids.take((candidates[:, layout.CODE] >> layout.LOCAL_BITS & (1 << layout.LOCAL_BITS) - 1) + begins)
         if int(ids.max()) >= INSTRUMENTS:
             held = of < INSTRUMENTS
-            of, candidates = of[held], candidates[held]
-        self.largest.offer(of, first_seq, candidates)
+            of, seqs, candidates = of[held], seqs[held], candidates[held]
+        self.largest.offer(of, seqs, candidates)
 
     def fold(self) -> None:
         """At a stride: have no more than there is room for."""
+        self.take_in()
         self.cells.fold()
         self.bursts.turn()
         self.largest.bound()
@@ -123,6 +158,7 @@ class Patterns:
 
     def saved(self, count: int) -> dict[str, Any]:
         """A copy of all, of so many instruments: arrays as bytes, and numbers in lists."""
+        self.take_in()
         arrays = [self.last[:count], self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
         arrays += [self.cells.frontier, *self.cells.saved(), *self.bursts.saved(), self.largest.saved().ravel()]
         since = sorted(self.largest.since.items())
@@ -144,3 +180,8 @@ class Patterns:
         self.bursts.load(bursts)
         self.largest.load(largest.reshape(-1, 9))
         self.largest.since = dict(saved["since"])
+
+
+def _joined(arrays: Sequence[Ints], begins: Ints) -> tuple[Ints, Ints]:
+    """One array of all, and for each row where the ids of its range begin."""
+    return np.concatenate(arrays), begins.repeat(list(map(len, arrays)))
