@@ -45,10 +45,10 @@ class Eight(msgspec.Struct):
     timestamp: int
 
 
-def rows(first: int, count: int) -> NDArray[np.uint8]:
+def rows(first: int, count: int, symbols: int = SYMBOLS) -> NDArray[np.uint8]:
     """`count` JSON objects, each with a comma behind it, as a matrix of bytes; numbered from `first`."""
     numbers = np.arange(first, first + count, dtype=np.int64)
-    block, id_at, time_at = _block()
+    block, id_at, time_at = _block(symbols)
     made = block[numbers % BLOCK]
     _write_digits(made[:, id_at : id_at + 12], numbers)
     _write_digits(made[:, time_at : time_at + 19], START_NS + numbers * STEP_NS)
@@ -80,9 +80,9 @@ class Requests:
         os.close(self.descriptor)
 
 
-def requests(first: int, count: int, *, per_body: int = 1, waits: int = 0) -> Requests:
+def requests(first: int, count: int, *, per_body: int = 1, waits: int = 0, symbols: int = SYMBOLS) -> Requests:
     """`count` requests with one object or an array each; of `waits` requests the last one waits until applied."""
-    return pack(_bodies(first, count, per_body), count, per_body, JSON, waits)
+    return pack(_bodies(first, count, per_body, symbols), count, per_body, JSON, waits)
 
 
 def pack(made: Iterator[Buffer], count: int, trades: int, kind: bytes, waits: int = 0) -> Requests:
@@ -104,20 +104,20 @@ def pack(made: Iterator[Buffer], count: int, trades: int, kind: bytes, waits: in
     return Requests(descriptor, count, trades)
 
 
-def _bodies(first: int, count: int, per_body: int) -> Iterator[Buffer]:
+def _bodies(first: int, count: int, per_body: int, symbols: int) -> Iterator[Buffer]:
     """An object each, or arrays; some hundred thousand trades are made at a time."""
     step = max(1, 200_000 // per_body)
     for start in range(0, count, step):
         part = min(step, count - start)
         if per_body == 1:
-            made = rows(first + start, part)
+            made = rows(first + start, part, symbols)
             yield from (row[:-1].data for row in made)
         else:
-            yield from (row.data for row in _arrays(first + start * per_body, part, per_body))
+            yield from (row.data for row in _arrays(first + start * per_body, part, per_body, symbols))
 
 
-def _arrays(first: int, count: int, per_body: int) -> NDArray[np.uint8]:
-    made = rows(first, count * per_body).reshape(count, -1)
+def _arrays(first: int, count: int, per_body: int, symbols: int = SYMBOLS) -> NDArray[np.uint8]:
+    made = rows(first, count * per_body, symbols).reshape(count, -1)
     framed = np.empty((count, made.shape[1] + 1), np.uint8)
     framed[:, 0] = ord("[")
     framed[:, 1:] = made
@@ -131,14 +131,14 @@ def _head(waiting: bool, kind: bytes, size: int) -> bytes:
     return _HEAD % (_WAIT if waiting else b"", b"" if waiting else b"-" * len(_WAIT), kind, size)
 
 
-@lru_cache(maxsize=1)
-def _block() -> tuple[NDArray[np.uint8], int, int]:
+@lru_cache(maxsize=2)
+def _block(symbols: int) -> tuple[NDArray[np.uint8], int, int]:
     """Drawn rows of one length, and where trade_id and timestamp stand in them."""
     draw = random.Random(SEED)
     drawn = []
     for _ in range(BLOCK):
-        symbol = min(draw.randrange(SYMBOLS), draw.randrange(SYMBOLS))
-        price = (symbol + 10) * 1000 + draw.randrange(100_000) / 100
+        symbol = min(draw.randrange(symbols), draw.randrange(symbols))
+        price = (symbol % SYMBOLS + 10) * 1000 + draw.randrange(100_000) / 100
         buy = draw.random() < 0.5
         # A digit more makes up for the shorter word: all rows have the same length.
         quantity = f"{draw.randrange(1, 10)}.{draw.randrange(1, 10**5 if buy else 10**4):0{5 if buy else 4}d}"

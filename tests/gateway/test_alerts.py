@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -271,8 +271,9 @@ def test_a_saved_state_that_is_none_is_refused_and_changes_nothing(damage: dict[
 # --- bounds ----------------------------------------------------------------------------------------------------------
 
 
-def silent(*names: str) -> Readings:
-    return Readings(0, streams={"symbol": {name: StreamReading("silent", 9.0, 5.0) for name in names}})
+def silent(*names: str, fresh: Iterable[str] = ()) -> Readings:
+    states = {name: StreamReading("fresh", 0.1, 5.0) for name in fresh}
+    return Readings(0, streams={"symbol": states | {name: StreamReading("silent", 9.0, 5.0) for name in names}})
 
 
 def test_a_rule_has_at_most_a_thousand_alerts_and_new_ones_push_the_oldest_resolved_out() -> None:
@@ -281,10 +282,10 @@ def test_a_rule_has_at_most_a_thousand_alerts_and_new_ones_push_the_oldest_resol
     assert len(found.observe(silent(*names), NOW)) == engine.KEYS
     assert found.observe(silent(*names, "new"), NOW) == []
     assert found.left_out == {"r": 1}
-    assert kinds(found.observe(silent(*names[1:]), NOW + SECOND)) == ["resolved"]
-    assert kinds(found.observe(silent(*names[1:], "new"), NOW + 2 * SECOND)) == ["fired"]
+    assert kinds(found.observe(silent(*names[1:], fresh=names), NOW + SECOND)) == ["resolved"]
+    assert kinds(found.observe(silent(*names[1:], "new", fresh=names), NOW + 2 * SECOND)) == ["fired"]
     assert [alert["key"] for alert in found.listed(past=True)] == ["S0"]
-    found.observe(silent(), NOW + 3 * SECOND)
+    found.observe(silent(fresh=(*names, "new")), NOW + 3 * SECOND)
     found.observe(silent(*(f"T{number}" for number in range(engine.KEYS))), NOW + 4 * SECOND)
     assert (len(found.listed()), len(found.listed(past=True))) == (engine.KEYS, engine.PAST)
 

@@ -46,8 +46,13 @@ def ticket() -> None:
         on_send=_send,
         on_renew=state.renew,
     )
+    st.fragment(_answer, run_every=1.0)()
+
+
+def _answer() -> None:
+    """Drawn again each second: a click in the moment of an update may cost the form its own drawing."""
     with st.container(), drawing("answer"):
-        _outcome(state)
+        _outcome(st.session_state["ticket"])
 
 
 def _send() -> None:
