@@ -6,15 +6,17 @@ import contextlib
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from typing import Any
 
 import stamina
 import stamina.instrumentation
-from rich.console import Console
+from rich.console import Console, Group
 from rich.live import Live
 from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from telemetry.client import Gateway
 from telemetry.environ import Reaching, read_settings
@@ -22,6 +24,8 @@ from telemetry.errors import InvalidInput, TryAgain
 
 WATCH_SECONDS = 1.0
 EVENTS = ("trades", "alerts")
+SEVERITIES = ("critical", "warning", "info")
+ALERTS = 10_000  # the most of one answer
 # A stream that ended is opened again: waits of 0.1 s doubling to 5 s, given up after five minutes without one frame.
 REOPEN_SECONDS = 300.0
 COLUMNS = (
@@ -61,7 +65,7 @@ def stats(symbol: str | None, window: str, *, watch: bool, url: str | None, as_j
             for document in _repeated(gateway, symbol, window, watch=watch):
                 print(json.dumps(document, indent=None if watch else 2), flush=True)
             return
-        tables = (_table(document, symbol, columns) for document in _repeated(gateway, symbol, window, watch=watch))
+        tables = (_shown(document, symbol, columns) for document in _repeated(gateway, symbol, window, watch=watch))
         if not watch or not console.is_terminal:
             for table in tables:
                 console.print(table)
@@ -72,13 +76,40 @@ def stats(symbol: str | None, window: str, *, watch: bool, url: str | None, as_j
 
 
 def _repeated(gateway: Gateway, symbol: str | None, window: str, *, watch: bool) -> Iterator[dict[str, Any]]:
-    yield gateway.stats(symbol, window)
+    yield _answer(gateway, symbol, window)
     while watch:
         time.sleep(WATCH_SECONDS)
         try:
-            yield gateway.stats(symbol, window)
+            yield _answer(gateway, symbol, window)
         except TryAgain as error:
             print(f"telemetry: {error.detail}; trying again", file=sys.stderr, flush=True)
+
+
+def _answer(gateway: Gateway, symbol: str | None, window: str) -> dict[str, Any]:
+    """The statistics, and of the whole desk: open alerts by severity, silent streams by kind. The three are read one
+    after another; `as_of_seq` is that of the statistics."""
+    document = gateway.stats(symbol, window)
+    alerts = Counter(
+        alert["severity"] for alert in gateway.get("/v1/alerts", {"state": "open", "limit": ALERTS})["alerts"]
+    )
+    streams = gateway.get("/v1/freshness", {"state": "silent", "limit": 1})["counts"]  # of all, whatever the limit
+    return document | {
+        "open_alerts": {severity: alerts[severity] for severity in SEVERITIES},
+        "silent_streams": {kind: counts["silent"] for kind, counts in streams.items()},
+    }
+
+
+def _shown(document: Mapping[str, Any], symbol: str | None, columns: Sequence[tuple[str, str]]) -> Group:
+    figures = {name: value for name, value in document.items() if name not in ("open_alerts", "silent_streams")}
+    alerts, streams = (document[name] for name in ("open_alerts", "silent_streams"))
+    line = f"open alerts: {_counts(alerts)}; silent streams: {_counts(streams)}"
+    return Group(
+        _table(figures, symbol, columns), Text(line, style="bold" if any((*alerts.values(), *streams.values())) else "")
+    )
+
+
+def _counts(of: Mapping[str, int]) -> str:
+    return ", ".join(f"{count:,} {name}" for name, count in of.items() if count) or "none"
 
 
 def _table(document: Mapping[str, Any], symbol: str | None, columns: Sequence[tuple[str, str]]) -> Table:

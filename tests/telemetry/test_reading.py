@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
 import pytest
 from websockets.sync.server import ServerConnection, serve
 
-from tests.telemetry.scripted_gateway import scripted_gateway
+from tests.telemetry.scripted_gateway import ScriptedGateway, scripted_gateway
 from tests.telemetry.test_cli import run
 
 ROW = {"trades": 2, "quantity": "3.5", "vwap": 1.25, "price_last": "1.5", "imbalance": None, "notional": "4.375"}
@@ -23,10 +23,41 @@ STATS = {
     "totals": {"trades": 3, "quantity": "4.5", "notional": {"": "1", "USD": "4.375"}},
     "next": None,
 }
+STREAMS = {"venue": {"fresh": 1, "silent": 0}, "source": {"fresh": 3, "silent": 1}, "symbol": {"silent": 1200}}
+
+
+@contextmanager
+def desk_of(*severities: str, streams: Mapping[str, Any] = STREAMS) -> Iterator[ScriptedGateway]:
+    """A gateway with open alerts of these severities, and so many streams of each state."""
+    with scripted_gateway() as gateway:
+        alerts = [{"severity": severity} for severity in severities]
+        gateway.pages["/v1/alerts?state=open&limit=10000"] = {"alerts": alerts, "next": None}
+        gateway.pages["/v1/freshness?state=silent&limit=1"] = {"counts": streams, "streams": [], "next": None}
+        yield gateway
+
+
+@pytest.mark.parametrize("symbol", [None, "A"])
+def test_stats_says_below_the_table_what_alerts_are_open_and_which_streams_silent(
+    capsys: pytest.CaptureFixture[str], symbol: str | None
+) -> None:
+    with desk_of("warning", "critical", "warning") as gateway:
+        gateway.pages["/v1/stats?window=all"] = STATS
+        gateway.pages["/v1/stats/A?window=all"] = {"as_of_seq": 3, "window": "all", **ROW}
+        assert run("stats", *([symbol] if symbol else []), "--url", gateway.url) == 0
+    out = capsys.readouterr().out
+    assert out.splitlines()[-1] == "open alerts: 1 critical, 2 warning; silent streams: 1 source, 1,200 symbol"
+    assert "open_alerts" not in out
+
+
+def test_stats_says_that_no_alert_is_open_and_no_stream_silent(capsys: pytest.CaptureFixture[str]) -> None:
+    with desk_of(streams={"venue": {"fresh": 1, "silent": 0}}) as gateway:
+        gateway.pages["/v1/stats?window=all"] = STATS
+        assert run("stats", "--url", gateway.url) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == "open alerts: none; silent streams: none"
 
 
 def test_stats_shows_a_table_in_the_given_order_with_totals(capsys: pytest.CaptureFixture[str]) -> None:
-    with scripted_gateway() as gateway:
+    with desk_of() as gateway:
         gateway.pages["/v1/stats?window=1m"] = STATS
         assert run("stats", "--window", "1m", "--url", gateway.url) == 0
     out = capsys.readouterr().out
@@ -35,17 +66,20 @@ def test_stats_shows_a_table_in_the_given_order_with_totals(capsys: pytest.Captu
     assert "4.375 USD" in out
 
 
-def test_stats_as_json_is_the_answer_itself(capsys: pytest.CaptureFixture[str]) -> None:
-    with scripted_gateway() as gateway:
+def test_stats_as_json_is_the_answer_with_open_alerts_and_silent_streams(capsys: pytest.CaptureFixture[str]) -> None:
+    with desk_of("info") as gateway:
         gateway.pages["/v1/stats?window=all"] = STATS
         assert run("stats", "--json", "--url", gateway.url) == 0
-    assert json.loads(capsys.readouterr().out) == STATS
+    assert json.loads(capsys.readouterr().out) == STATS | {
+        "open_alerts": {"critical": 0, "warning": 0, "info": 1},
+        "silent_streams": {"venue": 0, "source": 1, "symbol": 1200},
+    }
 
 
 def test_stats_of_one_symbol_with_a_slash_asks_for_it_and_shows_every_figure(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    with scripted_gateway() as gateway:
+    with desk_of() as gateway:
         gateway.pages["/v1/stats/BTC%2FUSDT%3AUSDT?window=all"] = {"as_of_seq": 3, "window": "all", **ROW}
         assert run("stats", "BTC/USDT:USDT", "--url", gateway.url) == 0
     out = capsys.readouterr().out
