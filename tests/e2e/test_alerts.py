@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from websockets.sync.client import connect
 
-from tests.e2e.desk import Desk, until
+from tests.e2e.desk import TELEMETRY, Desk, until
 
 HOLE = [
     {"symbol": "A", "quantity": "1", "price": "2", "source": "bot", "source_seq": number} for number in (101, 102, 109)
@@ -87,6 +87,42 @@ def test_a_source_that_stops_is_told_once_whatever_is_killed(tmp_path: Path) -> 
         ]
         assert alerts(desk) == []
         assert [past["id"] for past in alerts(desk, "past")] == [alert["id"]]
+
+
+def test_tail_prints_the_open_alerts_and_then_each_event_on_a_line(tmp_path: Path) -> None:
+    with Desk(tmp_path) as desk:
+        desk.start_gateway()
+        desk.post(HOLE)
+        until(lambda: alerts(desk), "the hole is told")
+        tail = desk.start(*TELEMETRY, "tail", "--topic", "alerts", "--count", "2", name="tail")
+        until(lambda: "\n" in tail.log.read_text("utf-8"), "the open alert is printed")
+        desk.post([{**HOLE[0], "source_seq": number} for number in range(103, 109)])
+        assert tail.wait() == 0
+        lines = [json.loads(line) for line in tail.log.read_text("utf-8").splitlines()]
+        assert [(line["number"], line["event"], line["alert"]["rule"]) for line in lines] == [
+            (None, "open", "lost-trades"),
+            (2, "resolved", "lost-trades"),
+        ]
+        shown = json.loads(desk.run("stats", "--json"))
+        assert shown["open_alerts"] == {"critical": 1, "warning": 0, "info": 0}, "nobody has acknowledged it"
+        assert shown["silent_streams"] == {"venue": 0, "source": 0, "strategy": 0, "symbol": 0}
+        assert "open alerts: 1 critical; silent streams: none" in desk.run("stats")
+
+
+def test_sighup_to_up_makes_its_gateway_read_the_rules_again(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    file.write_text('[[rule]]\nname = "holes"\nkind = "gap"\n', "utf-8")
+    with Desk(tmp_path, rules=file, workers=1) as desk:
+        up = desk.start(*TELEMETRY, "up", "--no-ui", name="up")
+        until(lambda: up.code is not None or desk.takes_trades(), "the gateway takes trades")
+        until(lambda: up.code is not None or "\nready" in up.log.read_text("utf-8"), "everything is ready")
+        loaded_at = desk.get("/v1/alerts").body["rules_file"]["loaded_at"]
+        file.write_text('[[rule]]\nname = "lost"\nkind = "gap"\n', "utf-8")
+        up.send(signal.SIGHUP)
+        until(lambda: [rule["name"] for rule in desk.get("/v1/alerts").body["rules"]] == ["lost"], "they are read")
+        assert desk.get("/v1/alerts").body["rules_file"]["loaded_at"] > loaded_at
+        assert up.events("service died") == [], "no restart read them"
+        assert up.drain() == 0
 
 
 def test_loss_survives_a_kill_and_the_audit_agrees(tmp_path: Path) -> None:
