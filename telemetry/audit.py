@@ -8,6 +8,7 @@ Counts, sums, prices and times must be equal to the last digit, ratios to 1e-12 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
 import time
@@ -31,11 +32,13 @@ from telemetry.errors import InvalidInput, TryAgain
 from telemetry.recompute import Recompute
 from telemetry.recompute_losses import RecomputeLosses
 from telemetry.recompute_orders import RecomputeOrders
-from telemetry.recompute_patterns import RecomputePatterns
+from telemetry.recompute_patterns import Held, RecomputePatterns
+from telemetry.times import parse_time
 
 PAGE_SYMBOLS = 10_000  # of one answer: a fraction of a second of the gateway's time
 ATTEMPTS = 50  # to read all pages as of one trade while trades go on coming
 CANDLE_SYMBOLS, CANDLES = 5, 10_000
+SECOND_NS = 1_000_000_000
 SOURCES = 10_000  # more than are kept
 PATTERN_WINDOWS = ("1m", "1h", "1d", "all")
 BASIC = "TELEMETRY_STATISTICS"  # what the answer names when only basic statistics are kept
@@ -141,13 +144,13 @@ def audit(journal: Path, figures: Figures) -> Report:
     latency, sources = figures.latency({"window": "all"}), figures.sources({"limit": SOURCES})
     patterns = _patterns(figures, candles)
     report = Report(figures.name, first["as_of_seq"], first["totals"]["trades"], len(rows))
-    read = (first, *candles.values(), latency, *patterns)
+    read = (first, *candles.values(), latency, *(answer for answer, _ in patterns))
     report.quarantined = sorted({seq for one in read for seq in one.get("quarantined", ())})
     until = {symbol: answer["as_of_seq"] for symbol, answer in candles.items()}
     recompute = Recompute(until=report.as_of_seq, candles=until, leave_out=report.quarantined)
     orders = RecomputeOrders(until=latency["as_of_seq"], leave_out=report.quarantined)
     rest = RecomputePatterns(
-        until={answer["symbol"]: answer["as_of_seq"] for answer in patterns}, leave_out=report.quarantined
+        until={answer["symbol"]: answer["as_of_seq"] for answer, _ in patterns}, leave_out=report.quarantined
     )
     losses = RecomputeLosses(until=sources["as_of_seq"])
     last = max(recompute.last_seq, orders.last_seq, rest.last_seq, losses.last_seq)
@@ -163,14 +166,14 @@ def audit(journal: Path, figures: Figures) -> Report:
     report.differences += _orders(latency["orders"], orders)
     report.sources, report.patterns = len(sources["sources"]), len(patterns)
     report.differences += _sources(sources, losses)
-    for answer in patterns:
+    for answer, held in patterns:
         where = f"{answer['symbol']} {answer.get('window', 'profile')}"
-        report.differences += differences(where, answer, rest.expected(answer))
+        report.differences += differences(where, answer, rest.expected(answer, held))
     return report
 
 
-def _patterns(figures: Figures, symbols: Iterable[str]) -> list[dict[str, Any]]:
-    """Patterns and profiles of some symbols, of each as of one trade; none where they are not kept."""
+def _patterns(figures: Figures, symbols: Iterable[str]) -> list[tuple[dict[str, Any], Held]]:
+    """Patterns and profiles of some symbols, each symbol's as of one trade; none where they are not kept."""
     found = []
     for symbol in symbols:
         for _ in range(ATTEMPTS):
@@ -182,11 +185,23 @@ def _patterns(figures: Figures, symbols: Iterable[str]) -> list[dict[str, Any]]:
                 raise
             some.append(figures.profile(symbol))
             if len({answer["as_of_seq"] for answer in some}) == 1:
-                found += some
+                fine = some[-1]["since"] is None
+                found += [(answer, Held(fine, _has_second(figures, symbol, answer))) for answer in some]
                 break
         else:
             raise TryAgain(f"{figures.name}: trades come faster than the patterns of {symbol} can be read; try again")
     return found
+
+
+def _has_second(figures: Figures, symbol: str, answer: Mapping[str, Any]) -> bool:
+    """Whether a microburst without a ratio is held by the second: asked afterwards, as what is folded stays folded."""
+    if answer.get("microburst_at") is None or answer["burst_ratio"] is not None:
+        return False
+    second = parse_time(answer["microburst_at"]) // SECOND_NS * SECOND_NS
+    wanted = {"interval": "1s", "limit": 1, "start": second, "end": second + SECOND_NS}
+    with contextlib.suppress(InvalidInput):
+        return bool(figures.candles(symbol, wanted)["candles"])
+    return False
 
 
 def _pages(figures: Figures) -> list[dict[str, Any]]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from decimal import Context, Decimal, localcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,17 @@ _AHEAD_NS, _COARSE_NS, _MILLISECOND_NS, _SECOND_NS = 5_000_000_000, 10_000_000, 
 _MINUTE_NS, _SLOT_NS = 60 * _SECOND_NS, 10 * _SECOND_NS
 _DIGITS = Context(prec=120)
 _SLOTS, _LARGEST, _MANY = 360, 10, 100
+
+
+class Held(NamedTuple):
+    """How finely the trades of an answer are held. Where they are held coarser some figures are null, and a null says
+    nothing; where they are not, null has to be null."""
+
+    minutes: bool = False  # all by the minute or finer: realised volatility can be told
+    seconds: bool = False  # the second of the microburst as one: its ratio can be told
+
+
+_UNKNOWN = Held()
 
 
 class RecomputePatterns:
@@ -47,9 +58,8 @@ class RecomputePatterns:
             if len(rows):
                 self._parts[symbol].append(_frame(columns, rows, seq[rows]))
 
-    def expected(self, answer: Mapping[str, Any], *, whole: bool = False) -> dict[str, Any]:
-        """What an answer should show, of a window or of a profile. `whole`: nothing has been folded, so all of it can
-        be told."""
+    def expected(self, answer: Mapping[str, Any], held: Held = _UNKNOWN) -> dict[str, Any]:
+        """What an answer should show, of a window or of a profile."""
         parts = self._parts[answer["symbol"]]
         if not parts:
             return {}
@@ -60,9 +70,12 @@ class RecomputePatterns:
         inside = _within(trades["timestamp"], span)
         found = _largest(trades, span)
         if answer["complete"]:
-            found |= _gaps(trades, inside) | _bursts(trades, inside, answer)
-        if whole or answer["realised_volatility"] is not None:  # else a part may be held by the hour
-            found |= _volatility(trades[inside], answer["zone"])
+            found |= _gaps(trades, inside) | _bursts(trades, inside, answer, held.seconds)
+        if held.minutes or answer["realised_volatility"] is not None:  # else a part may be held by the hour
+            currencies = {one.currency for one in trades["instrument"]}  # of the symbol, in whatever window
+            found |= (
+                _volatility(trades[inside], answer["zone"]) if len(currencies) == 1 else {"realised_volatility": None}
+            )
         return found
 
 
@@ -112,7 +125,7 @@ def _gaps(trades: pd.DataFrame, inside: pd.Series[bool]) -> dict[str, Any]:
     return found
 
 
-def _bursts(trades: pd.DataFrame, inside: pd.Series[bool], answer: Mapping[str, Any]) -> dict[str, Any]:
+def _bursts(trades: pd.DataFrame, inside: pd.Series[bool], answer: Mapping[str, Any], seconds: bool) -> dict[str, Any]:
     """Nothing where trades of a millisecond came so far apart that they may have been counted separately."""
     coarse = (trades["timestamp"] % _COARSE_NS == 0).groupby(trades["instrument"]).transform("all")
     some, inside = trades[~coarse], inside[~coarse]
@@ -125,7 +138,7 @@ def _bursts(trades: pd.DataFrame, inside: pd.Series[bool], answer: Mapping[str, 
     best = counts.sort_values(["trades", "timestamp"], ascending=[False, True], kind="stable").iloc[0]
     found = {"microburst": int(best["trades"]), "microburst_at": instant(int(best["timestamp"]) * _MILLISECOND_NS)}
     of = (counts["trades"] == best["trades"]) & (counts["timestamp"] == best["timestamp"])
-    if of.sum() == 1 and answer["burst_ratio"] is not None:
+    if of.sum() == 1 and (seconds or answer["burst_ratio"] is not None):
         same = (some["instrument"] == best["instrument"]) & (
             some["timestamp"] // _SECOND_NS == best["timestamp"] // 1000
         )
@@ -141,9 +154,8 @@ def _bursts(trades: pd.DataFrame, inside: pd.Series[bool], answer: Mapping[str, 
 def _volatility(trades: pd.DataFrame, zone: str | None) -> dict[str, Any]:
     last = trades.assign(minute=trades["timestamp"] // _MINUTE_NS).sort_values(["timestamp", "seq"])
     last = last.drop_duplicates("minute", keep="last")
-    currencies = {one.currency for one in trades["instrument"]}
     prices = last["price"].tolist()
-    if len(prices) < 2 or min(prices) <= 0 or len(currencies) > 1:
+    if len(prices) < 2 or min(prices) <= 0:
         return {"realised_volatility": None}
     moments = pd.to_datetime(last["minute"] * 60, unit="s", utc=True)
     days = [0] * len(last) if zone is None else moments.dt.tz_convert(zone).dt.date.tolist()

@@ -39,7 +39,8 @@ class Saved:
 
     def candles(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
         """As `GET /v1/candles/{symbol}` answers."""
-        interval, span = str(parameters["interval"]), Span(limit=int(parameters["limit"]))
+        interval = str(parameters["interval"])
+        span = Span(parameters.get("start"), parameters.get("end"), int(parameters["limit"]))
         found = candles(self._state, symbol, interval=interval, span=span, wanted=Filter(), now_ns=time.time_ns())
         return self._fresh() | found
 

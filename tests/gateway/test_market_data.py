@@ -23,7 +23,7 @@ from telemetry.errors import InvalidInput
 from telemetry.formats import BadRow, Options, TradeFile
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.recompute import Recompute
-from telemetry.recompute_patterns import RecomputePatterns
+from telemetry.recompute_patterns import Held, RecomputePatterns
 from tests.gateway.test_aggregator import EPOCH, head
 from worker.analysis import analyse
 
@@ -108,7 +108,7 @@ def different(state: Aggregator, trades: Columns, window: str) -> Iterator[Diffe
         for of in (window, "all"):
             answer = patterns.prepare(state, Question(symbol, of, at="watermark"), ZONES, 2 * 10**18).document()
             assert answer["complete"]
-            yield from differences(f"{symbol} {of}", answer, rest.expected(answer, whole=True))
+            yield from differences(f"{symbol} {of}", answer, rest.expected(answer, Held(minutes=True, seconds=True)))
         day = profile.prepare(state, symbol, Filter(), ZONES).document()
         assert (day["since"], day["zone"]) == (None, "America/New_York")
         yield from differences(f"{symbol} profile", day, rest.expected(day))

@@ -20,7 +20,9 @@ import pytest
 
 import telemetry.audit
 from gateway.snapshot import checksum
+from telemetry.audit import Live
 from telemetry.backbone.segments import SEGMENT_HEADER_BYTES, decode_header, encode_header
+from telemetry.client import Gateway
 from telemetry.columns import Columns, from_trades
 from telemetry.decode import decode_body
 from telemetry.errors import InvalidInput
@@ -189,6 +191,31 @@ def test_a_doctored_atom_shows_in_a_candle(copy: Path, audit: Audit) -> None:
     report = audit(copy, code=1)
     assert {figure for _, figure, _, _ in report["differences"]} == {"trades", "minutes"}  # of candle and profile
     assert " 1m " in report["differences"][0][0]
+
+
+class Hiding(Live):
+    """A gateway that shows null where it knows better."""
+
+    def patterns(self, symbol: str, parameters: dict[str, Any]) -> dict[str, Any]:
+        return super().patterns(symbol, parameters) | {"burst_ratio": None, "realised_volatility": None}
+
+
+def test_a_null_is_a_difference_unless_its_trades_are_held_too_coarsely_to_tell(tmp_path: Path) -> None:
+    begin = 1_700_000_000_000_000_001
+    burst = [trade(number, timestamp=begin) for number in range(150)]
+    later = [trade(number, timestamp=begin + number * 60_000_000_000) for number in range(1, 2501)]
+    with Desk(tmp_path, atoms=1000) as desk, Gateway(desk.url) as gateway:
+        desk.start_gateway()
+        desk.start_workers(1)
+        desk.post([*burst, *later[:5]], wait=True)
+        desk.audit()
+        found = telemetry.audit.audit(desk.data / "journal", Hiding(gateway)).differences
+        named = {(figure, shown) for where, figure, shown, _ in found if where == "BTC-USDT all"}
+        assert named == {("burst_ratio", None), ("realised_volatility", None)}
+        desk.post(later[5:], wait=True)
+        shown = gateway.get("/v1/patterns/BTC-USDT", {"window": "all"})
+        assert (shown["microburst"], shown["burst_ratio"], shown["realised_volatility"]) == (150, None, None)
+        desk.audit()
 
 
 def test_a_journal_that_lost_its_end_is_a_difference(copy: Path, audit: Audit) -> None:
