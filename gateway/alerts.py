@@ -23,7 +23,7 @@ Bounds: KEYS alerts per rule (then the oldest resolved ones go, and if none is, 
 from __future__ import annotations
 
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -177,14 +177,16 @@ class Alerts:
         """Alerts that are pending, firing or latched, the most urgent first; or the past ones, the newest first."""
         if past:
             return [self._shown(alert) for alert in reversed(self._past)]
-        alerts = [alert for live in self._live.values() for alert in live.values()]
-        alerts.sort(key=lambda alert: (alert.state != FIRING, _URGENCY[alert.severity], -alert.since, alert.id))
+        alerts = sorted(self._all(), key=lambda one: (one.state != FIRING, _URGENCY[one.severity], -one.since, one.id))
         return [self._shown(alert) for alert in alerts]
 
     def open(self) -> Counter[tuple[str, str]]:
         """By rule and severity how many alerts fire, or are latched."""
-        live = (alert for alerts in self._live.values() for alert in alerts.values())
-        return Counter((alert.rule, alert.severity) for alert in live if alert.state != PENDING)
+        return Counter((alert.rule, alert.severity) for alert in self._all() if alert.state != PENDING)
+
+    def firing(self, kind: str) -> set[tuple[str, str]]:
+        """What the alerts of this kind of rule that fire are of: (key_of, key)."""
+        return {(alert.key_of, alert.key) for alert in self._all() if alert.kind == kind and alert.state == FIRING}
 
     def get(self, number: str) -> dict[str, Any]:
         """One alert, live or past. Raises InvalidInput (not-found)."""
@@ -203,7 +205,7 @@ class Alerts:
         return {
             "version": VERSION,
             "rules": {name: rule.identity() for name, rule in self.rules.items()},
-            "alerts": [asdict(alert) for live in self._live.values() for alert in live.values()],
+            "alerts": [asdict(alert) for alert in self._all()],
             "past": [asdict(alert) for alert in self._past],
             "mutes": self.mutes.export(),
             "memory": {rule: dict(memory) for rule, memory in self._memory.items() if memory},
@@ -257,11 +259,13 @@ class Alerts:
 
     # --- bookkeeping ----------------------------------------------------------------------------------------------
 
+    def _all(self) -> Iterator[Alert]:
+        return (alert for live in self._live.values() for alert in live.values())
+
     def _find(self, number: str) -> Alert:
-        for alerts in (*(live.values() for live in self._live.values()), self._past):
-            for alert in alerts:
-                if alert.id == number:
-                    return alert
+        for alert in (*self._all(), *self._past):
+            if alert.id == number:
+                return alert
         raise InvalidInput(f"id: expected the id of an alert, received {number[:80]!r}", problem="not-found")
 
     def _has_room(self, rule: str) -> bool:

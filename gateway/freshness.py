@@ -28,6 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.alerting.readings import StreamReading
+from gateway.watching.company import Company
 from gateway.watching.gaps import Gaps
 from gateway.watching.markets import EVER, UNKNOWN, AroundTheClock, Markets, Sessions
 from gateway.watching.states import (
@@ -41,6 +42,7 @@ from gateway.watching.states import (
     Requests,
     Stream,
     exported,
+    instant,
 )
 from gateway.watching.streams import KINDS, Ids, Streams, live_rows
 from telemetry.columns import Columns
@@ -66,7 +68,7 @@ class Freshness:
         self._began = now_ns
         self._markets = Markets(sessions or AroundTheClock())
         self._streams = Streams(self._markets, most or {})
-        self._gaps = Gaps(SHORTEST_NS / TIMES / SECOND)
+        self._gaps, self.company = Gaps(SHORTEST_NS / TIMES / SECOND), Company()
         self._stall, self._ticked, self._stalled, self._hour = stall_ns, now_ns, False, -1
         self.changes = 0  # of states, since the start
         self._events: list[Changed] = []
@@ -175,11 +177,13 @@ class Freshness:
         names = [(self._streams.kinds[number], self._streams.names[number]) for number in ids.tolist()]
         venues = [self._venues(number) for number in ids.tolist()]
         plain = {name: values[ids].tolist() for name, values in self._shown().items()}
-        return {"version": VERSION, "streams": names, "venues": venues, **plain, "gaps": self._gaps.export(ids)}
+        more = {"gaps": self._gaps.export(ids), "company": self.company.export()}
+        return {"version": VERSION, "streams": names, "venues": venues, **plain, **more}
 
     def restore(self, plain: Mapping[str, Any], wall_ns: int, now_ns: int) -> None:
         """Take up what `export` gave, before anything else. Raises InvalidInput when it is something else; then this
         object is of no use any more."""
+        self.company.restore(plain.get("company", ()))
         pairs, venues, values = exported(plain, VERSION, {name: array.dtype for name, array in self._shown().items()})
         numbers = np.array([self._streams.number(kind, name) for kind, name in pairs], np.int64)
         self._streams.missed.clear()
@@ -261,7 +265,7 @@ class Freshness:
         self.changes += 1
         self._state[number], self._since[number], self._changed[number] = state, wall_ns, self.changes
         kind, name = self._streams.kinds[number], self._streams.names[number]
-        last = _instant(self._arrived[number])
+        last = instant(self._arrived[number])
         self._events.append(Changed(kind, name, STATES[was], STATES[state], wall_ns, self._allowed(number), last))
 
     def _make_room(self) -> None:
@@ -283,7 +287,7 @@ class Freshness:
 
     def _stream(self, number: int, now_ns: int) -> Stream:
         who = self._streams.kinds[number], self._streams.names[number], STATES[self._state[number]]
-        since, last = _instant(self._since[number]), _instant(self._arrived[number])
+        since, last = instant(self._since[number]), instant(self._arrived[number])
         age = None if last is None else (now_ns - int(self._last[number])) / SECOND
         is_open = bool(self._markets.open[max(0, self._streams.market[number])])
         gaps = int(self._gaps.counts(np.array([number]), max(self._hour, 0))[0])
@@ -293,7 +297,3 @@ class Freshness:
         allowed = self._allowed(number)
         seconds = (now_ns - max(int(self._last[number]), self._began)) / SECOND
         return StreamReading(STATES[self._state[number]], seconds, np.inf if allowed is None else allowed)
-
-
-def _instant(value: Any) -> int | None:
-    return None if value == -EVER else int(value)

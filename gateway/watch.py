@@ -113,7 +113,7 @@ class Watch:
             await self._save()  # before its alert: after a restart it is silent still
         alerts, caught_up = self.bulletin.alerts, self.loss.seq >= self._newest
         known = Known(figures=figures, streams=self.knows_sessions, sources=caught_up)
-        readings = await self._gathering.readings(alerts.rules.values(), known, self.freshness, self.clocks())
+        readings = await self._gathering.readings(alerts, known, self.freshness, self.clocks())
         self.bulletin.add(alerts.observe(readings, self._wall_ns()))
         await self.bulletin.write()
         if self._monotonic_ns() - self._saved_ns >= SAVE_NS:
@@ -162,6 +162,7 @@ class Watch:
         if block is None:
             return False
         self.freshness.arrived(block.columns, block.requests)
+        self.freshness.company.see(block.columns, int(block.requests.wall_ns[-1]))
         self._senders.arrived(block.columns, self._monotonic_ns())
         if block.first_seq == self.loss.seq + 1:
             self._watch(block.columns, block.first_seq)

@@ -7,8 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from gateway.aggregator import Aggregator
-from gateway.alerting.readings import ClockReading, Readings, Row, Scope
+from gateway.alerting.judgement import matches
+from gateway.alerting.readings import ClockReading, Readings, Row, Scope, StreamReading
 from gateway.alerting.rule_kinds import BASELINE, Ratio, Rule, Scoped, Silence, Threshold
+from gateway.alerts import Alerts
 from gateway.clocks import Clocks
 from gateway.freshness import Freshness
 from gateway.latency import Latency
@@ -50,11 +52,10 @@ class Gathering:
         self._wall_ns, self._monotonic_ns = time.wall_ns, time.monotonic_ns
 
     async def readings(
-        self, rules: Iterable[Rule], known: Known, freshness: Freshness, clocks: Mapping[str, ClockReading]
+        self, alerts: Alerts, known: Known, freshness: Freshness, clocks: Mapping[str, ClockReading]
     ) -> Readings:
-        """What these rules look at; what is not known is None."""
-        rules = list(rules)
-        kinds = {kind for rule in rules if isinstance(rule, Silence) for kind in rule.streams}
+        """What the rules of these alerts look at; what is not known is None."""
+        rules = list(alerts.rules.values())
         rows, totals = await self._figures(rules) if known.figures else ({}, {})
         state, now_ns = self._state, self._monotonic_ns()
         return Readings(
@@ -63,7 +64,7 @@ class Gathering:
             totals=(lambda window, scope: totals[window, scope]) if known.figures else None,
             window_end_ns=event_clock(state.watermark, self._wall_ns()),
             latency=lambda window: self._latency.rows(window, now_ns),
-            streams=freshness.readings(now_ns, sorted(kinds)) if known.streams else None,
+            streams=_streams(freshness, rules, alerts.firing("silence"), now_ns) if known.streams else None,
             sources=self._loss.readings() if known.sources else None,
             clocks=clocks,
             backlog=self._durable() - state.applied,
@@ -93,6 +94,27 @@ class Gathering:
         for _ in warm(self._state, asked):
             await asyncio.sleep(0)
         return prepare(self._state, asked, Page("symbol", SYMBOLS), warmed=True)
+
+
+def _streams(
+    freshness: Freshness, rules: Iterable[Rule], told: set[tuple[str, str]], now_ns: int
+) -> dict[str, dict[str, StreamReading]]:
+    """The streams that rules are about, and of the silent ones which are silent together."""
+    about = [rule for rule in rules if isinstance(rule, Silence)]
+    found = freshness.readings(now_ns, sorted({kind for rule in about for kind in rule.streams}))
+    silent = [
+        (kind, name)
+        for kind, streams in found.items()
+        for name, reading in streams.items()
+        if reading.state == "silent" and any(kind in rule.streams and matches(name, rule.names) for rule in about)
+    ]
+    along: dict[tuple[str, str], list[str]] = {}
+    for (kind, name), cause in freshness.company.parts(silent, told).items():
+        found[kind][name] = found[kind][name]._replace(part_of=" ".join(cause))
+        along.setdefault(cause, []).append(f"{kind} {name}")
+    for (kind, name), those in along.items():
+        found[kind][name] = found[kind][name]._replace(along=tuple(those))
+    return found
 
 
 def _asked(rule: Rule) -> Iterator[_Asked]:

@@ -51,6 +51,7 @@ class Judgement(NamedTuple):
 # What a rule remembers of its keys between observations: counts that were there before, losses that were accepted.
 Memory = MutableMapping[str, float]
 Judge = Callable[[Any, Readings, Collection[str], Memory], "Iterable[Judgement] | None"]
+_NAMED = 3  # streams that an alert's sentence names besides its own
 _WORDS = {">": "at most", ">=": "less than", "<": "at least", "<=": "more than"}
 _NOTHING = {"trades_per_second": 0.0} | dict.fromkeys(SUMS, 0.0)  # what a symbol without trades in a window has
 
@@ -147,12 +148,22 @@ def _silent(rule: Silence, readings: Readings, firing: Collection[str]) -> Itera
         known = (readings.streams or {}).get(of, {})
         # Who was silent and is not even listed has not come again: a restart may have lost what was known of it.
         yield from (Judgement(name, of, None) for name in firing if name not in known)
-        for name, (state, seconds, allowed) in known.items():
+        for name, (state, seconds, allowed, part_of, along) in known.items():
             if state in ("fresh", "quiet") or not matches(name, rule.names):
+                continue
+            if part_of and name not in firing:  # one cause, one alert: that of the stream that it is part of
                 continue
             holds = True if state == "silent" else None  # learning after a restart: not known
             expected = f"a trade of {of} {name} at least every {allowed:.3g} s"
-            yield Judgement(name, of, holds, seconds, allowed, "s", expected, f"none for {seconds:.3g} s")
+            received = f"none for {seconds:.3g} s{_along(along)}"
+            yield Judgement(name, of, holds, seconds, allowed, "s", expected, received)
+
+
+def _along(names: tuple[str, ...]) -> str:
+    if not names:
+        return ""
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f" (silent with it: {', '.join(names[:_NAMED])}{more})"
 
 
 def _gap(rule: Gap, readings: Readings, firing: Collection[str], memory: Memory) -> Iterable[Judgement] | None:

@@ -28,11 +28,14 @@ class Scope(NamedTuple):
 
 class StreamReading(NamedTuple):
     """Freshness of a stream. `state` is never_seen, learning, fresh, quiet or silent; seconds since its last arrival,
-    and how many are allowed."""
+    and how many are allowed. `part_of` is the silence that a silent one is part of, `along` those that are part of
+    its own, both as "venue XNYS"."""
 
     state: str
     seconds: float
     allowed: float
+    part_of: str = ""
+    along: tuple[str, ...] = ()
 
 
 class SourceReading(NamedTuple):

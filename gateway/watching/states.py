@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.watching.markets import EVER
 from gateway.watching.streams import Ids, pairs_of
 from telemetry.errors import InvalidInput
 from telemetry.times import format_time
@@ -94,3 +95,8 @@ def exported(
 
 def _time(instant_ns: int | None) -> str | None:
     return None if instant_ns is None else format_time(instant_ns)
+
+
+def instant(value: Any) -> int | None:
+    """An instant of the wall clock that may not have been."""
+    return None if value == -EVER else int(value)
