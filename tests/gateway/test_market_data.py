@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
+import pandas as pd
 import pytest
 
 from gateway.aggregator import Aggregator
@@ -24,6 +26,8 @@ from telemetry.formats import BadRow, Options, TradeFile
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.recompute import Recompute
 from telemetry.recompute_patterns import Held, RecomputePatterns
+from telemetry.times import format_time
+from telemetry.trade import SIDES
 from tests.gateway.test_aggregator import EPOCH, head
 from worker.analysis import analyse
 
@@ -128,6 +132,58 @@ def windows(state: Aggregator, trades: Columns, window: str) -> Iterator[Differe
         row["quantity_per_second"] = float(row["quantity"]) / SECONDS[window]
         yield from differences(f"{symbol} {window}", shown["symbols"][symbol], row)
     yield from differences(f"totals {window}", shown["totals"], recompute.totals())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("name", FILES)
+def test_all_windows_and_candles_equal_a_recompute_at_twenty_instants(market_data: Path, name: str) -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = random.Random(seed)
+    trades = trades_of(market_data / name)
+    state = Aggregator(epoch=EPOCH)
+    for until in instants(len(trades), rng):
+        deliver(state, trades, until, rng)
+        so_far = trades.slice(0, until)
+        assert [wrong for window in SECONDS for wrong in windows(state, so_far, window)] == [], f"as of {until}"
+        for symbol in sorted({one.symbol for one in trades.instruments}):
+            frame = table(so_far, symbol)
+            for interval, seconds in INTERVALS.items():
+                span = Span(limit=10_000)
+                answer = candles(state, symbol, interval=interval, span=span, wanted=Filter(), now_ns=2 * 10**18)
+                given = [
+                    [one["start"], *(Decimal(one[name]) for name in PRICED), one["trades"]] for one in answer["candles"]
+                ]
+                assert given == grouped(frame, seconds)[-10_000:], f"{symbol} {interval} as of {until}"
+                last = [one["closed"] for one in answer["candles"]][:-1]
+                assert all(last), "the event clock is past all but the newest"
+
+
+INTERVALS = {"1s": 1, "5s": 5, "90s": 90, "1m": 60, "5m": 300, "15m": 900, "1h": 3600, "1d": 86400}
+PRICED = ("open", "high", "low", "close", "quantity", "buy_quantity", "sell_quantity", "notional")
+
+
+def table(trades: Columns, symbol: str) -> pd.DataFrame:
+    """The trades of a symbol in the order of their timestamps (of equal ones, of their numbers)."""
+    mine = np.array([one.symbol == symbol for one in trades.instruments])[trades.instrument]
+    frame = pd.DataFrame({"time": trades.timestamp[mine], "side": trades.side[mine]})
+    for name in ("price", "quantity"):
+        pairs = zip(getattr(trades, name)[mine].tolist(), getattr(trades, f"{name}_scale")[mine].tolist(), strict=True)
+        frame[name] = np.array([Decimal(digits).scaleb(-scale) for digits, scale in pairs], object)
+    frame["notional"] = frame["price"] * frame["quantity"]
+    for name, side in (("buy_quantity", "buy"), ("sell_quantity", "sell")):
+        frame[name] = frame["quantity"].where(frame["side"] == SIDES.index(side), Decimal(0))
+    return frame.sort_values("time", kind="stable")
+
+
+def grouped(frame: pd.DataFrame, seconds: int) -> list[list[Any]]:
+    """Candles as pandas makes them: start, PRICED, trades."""
+    groups = frame.groupby(frame["time"] // (seconds * 10**9))
+    sums = [groups[name].sum() for name in PRICED[4:]]
+    prices = [groups["price"].first(), groups["price"].max(), groups["price"].min(), groups["price"].last()]
+    starts = [format_time(int(time)) for time in groups["time"].first() // (seconds * 10**9) * (seconds * 10**9)]
+    columns = [starts, *(column.tolist() for column in (*prices, *sums, groups.size()))]
+    return [list(row) for row in zip(*columns, strict=True)]
 
 
 ENDS = ("window_start", "window_end")
