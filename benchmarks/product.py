@@ -87,6 +87,9 @@ class Product:
 
     def all_applied(self) -> bool:
         """Whether the statistics hold all that is on disk."""
+        for worker in self.workers:
+            if not worker.running():
+                raise Failed(f"a worker ended: {worker.tail()}")
         fresh = self.get("/v1/freshness")
         return bool(fresh["as_of_seq"] >= fresh["durable_seq"])
 

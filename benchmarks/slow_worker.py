@@ -26,14 +26,14 @@ class SlowAnalysis:
         self._gate = gate
         self._is_open = False
 
-    def __call__(self, parts: Sequence[Columns], first_seq: int) -> Partial:
+    def __call__(self, parts: Sequence[Columns], first_seq: int, *, basic: bool = False) -> Partial:
         """The result of the last time."""
         if not self._is_open:
             until(self._gate.exists, "the gate opens")
             self._is_open = True
         for _ in range(TIMES - 1):
-            analyse(parts, first_seq)
-        return analyse(parts, first_seq)
+            analyse(parts, first_seq, basic=basic)
+        return analyse(parts, first_seq, basic=basic)
 
 
 if __name__ == "__main__":
