@@ -8,6 +8,7 @@ Everything here is called on the event loop; only the journal's writer and the w
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex, runs
 from gateway.latency import Latency
 from gateway.live import Live
+from gateway.reading.zones import NO_ZONES
 from gateway.snapshot import Snapshots
 from gateway.streaming.views import Views
 from gateway.waiters import Waiters
@@ -57,9 +59,10 @@ class Gateway:
         watch: Watch,
         bounds: Bounds,
         clocks: Clocks,
+        zones: Mapping[str, str] = NO_ZONES,
     ) -> None:
         self.backbone, self.state, self.intake, self.bounds, self.clocks = backbone, state, intake, bounds, clocks
-        self.latency, self.watch = latency, watch
+        self.latency, self.watch, self.zones = latency, watch, zones
         intake.on_commit = watch.note
         views = Views(
             state,
@@ -69,6 +72,7 @@ class Gateway:
             health=self.health,
             wall_ns=clocks.wall_ns,
             monotonic_ns=clocks.monotonic_ns,
+            zones=zones,
         )
         self.live = Live(views, views.warm)
         self.waiters = Waiters()

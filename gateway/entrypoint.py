@@ -102,7 +102,7 @@ async def run(settings: GatewaySettings) -> None:
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
-            add_patterns(app, gateway, settings.venue_zones)
+            add_patterns(app, gateway)
             server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, Heads(guard), decoder), listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
@@ -192,7 +192,9 @@ def new_gateway(
     requests = RequestIndex(settings.dedupe_trades)
     latency, loss, clocks = Latency(), Loss(), Clocks()
     snapshot = Snapshot(settings.data / "snapshot.db", journal_id, loss)
-    gathering = Gathering(state, latency, loss=loss, durable=lambda: backbone.status().durable_seq)
+    gathering = Gathering(
+        state, latency, loss=loss, durable=lambda: backbone.status().durable_seq, zones=settings.venue_zones
+    )
     bulletin = Bulletin(rules, Kept(settings.data / "alerts.json", journal_id), wall_ns=clocks.wall_ns)
     streams = Kept(settings.data / "streams.msgpack", journal_id)
     freshness = new_freshness(settings, streams, clocks)
@@ -212,6 +214,7 @@ def new_gateway(
             dedupe_trades=settings.dedupe_trades,
         ),
         clocks=clocks,
+        zones=settings.venue_zones,
     )
 
 

@@ -24,11 +24,12 @@ from gateway.streaming import frames
 from gateway.streaming.frames import encode
 from telemetry.errors import InvalidInput
 
-STATE_TOPICS = ("stats", "totals", "candles", "latency", "freshness", "health")
+STATE_TOPICS = ("stats", "totals", "candles", "patterns", "latency", "freshness", "health")
 EVENT_TOPICS = ("trades", "alerts")
 TOLD_ALSO = ("freshness",)  # what comes along with its rows is news by itself
 SUBSCRIPTIONS = 100  # of one connection
 MINIMUM_INTERVAL_MS = 20
+PATTERNS_INTERVAL_MS = 1000
 PIECE = 40  # rows made before others have their turn: 2 ms
 SHARED_IDS = 16  # whose frames a tick keeps; clients of one program use the same few, others are built when sent
 
@@ -55,8 +56,9 @@ class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             raise InvalidInput(f"topic: expected one of {known}, received {self.topic[:40]!r}")
         if not 1 <= len(self.id) <= 64:
             raise InvalidInput(f"id: expected 1 to 64 characters, received {len(self.id)}")
-        if not MINIMUM_INTERVAL_MS <= self.interval_ms <= 60_000:
-            raise InvalidInput(f"interval_ms: expected {MINIMUM_INTERVAL_MS} to 60000, received {self.interval_ms}")
+        least = PATTERNS_INTERVAL_MS if self.topic == "patterns" else MINIMUM_INTERVAL_MS
+        if not least <= self.interval_ms <= 60_000:
+            raise InvalidInput(f"interval_ms: expected {least} to 60000, received {self.interval_ms}")
         if not 1 <= len(self.symbols) <= 10_000:
             raise InvalidInput(f"symbols: expected 1 to 10000, received {len(self.symbols)}")
 

@@ -28,6 +28,7 @@ from gateway.aggregator import Aggregator
 from gateway.app import Gateway
 from gateway.latency import BOUNDS
 from gateway.metrics_orders import order_seconds
+from gateway.metrics_patterns import symbol_patterns
 from gateway.metrics_watching import watching
 from gateway.reading.selection import Part, between
 from gateway.reading.whole import Asked, Filter, Whole, read, select, warm
@@ -103,6 +104,7 @@ class GatewayCollector(Collector):
         yield from trades
         if self._gateway.caught_up:
             yield order_seconds(self._gateway.state.orders)
+            yield from symbol_patterns(self._gateway, self._symbols)
             text = "Trades left out because they kill workers"
             yield CounterMetricFamily("telemetry_quarantined", text, value=quarantined)
 

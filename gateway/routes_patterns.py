@@ -17,8 +17,8 @@ from gateway.routes import Kinds, Symbol, Venues, Window, answer
 Watermark = Annotated[str | None, Query(description="`watermark`: the window ends at the latest trade time")]
 
 
-def add_patterns(app: FastAPI, gateway: Gateway, zones: dict[str, str]) -> None:
-    """Add them; `zones` are the time zones of venues."""
+def add_patterns(app: FastAPI, gateway: Gateway) -> None:
+    """Add them."""
 
     @app.get("/v1/patterns/{symbol:path}", tags=["figures"], responses=PATTERNS)
     async def symbol_patterns(
@@ -32,7 +32,7 @@ def add_patterns(app: FastAPI, gateway: Gateway, zones: dict[str, str]) -> None:
         """Gaps between trades, bursts, volatility and the largest trades of one symbol."""
         only(request.query_params.multi_items(), "window venue kind at")
         asked = Question(symbol, window, filter_of(None, venue, kind), at)
-        found = patterns.prepare(gateway.state, asked, zones, gateway.clocks.wall_ns())
+        found = patterns.prepare(gateway.state, asked, gateway.zones, gateway.clocks.wall_ns())
         fresh = gateway.freshness()
         return answer(fresh | await asyncio.to_thread(found.document))
 
@@ -40,6 +40,6 @@ def add_patterns(app: FastAPI, gateway: Gateway, zones: dict[str, str]) -> None:
     async def symbol_profile(request: Request, symbol: Symbol, venue: Venues = None, kind: Kinds = None) -> Response:
         """Trades and quantity by the minute of the day, over all that is held by the minute."""
         only(request.query_params.multi_items(), "venue kind")
-        found = profile.prepare(gateway.state, symbol, filter_of(None, venue, kind), zones)
+        found = profile.prepare(gateway.state, symbol, filter_of(None, venue, kind), gateway.zones)
         fresh = gateway.freshness()
         return answer(fresh | await asyncio.to_thread(found.document))

@@ -9,20 +9,24 @@ from dataclasses import dataclass
 from gateway.aggregator import Aggregator
 from gateway.alerting.judgement import matches
 from gateway.alerting.readings import ClockReading, Readings, Row, Scope, StreamReading
-from gateway.alerting.rule_kinds import BASELINE, Ratio, Rule, Scoped, Silence, Threshold
+from gateway.alerting.rule_kinds import BASELINE, PATTERNS, Ratio, Rule, Scoped, Silence, Threshold
+from gateway.alerting.rules import WILD
 from gateway.alerts import Alerts
 from gateway.clocks import Clocks
 from gateway.freshness import Freshness
 from gateway.latency import Latency
 from gateway.loss import Loss
+from gateway.reading import patterns
 from gateway.reading.figures import Answer, Page, prepare
+from gateway.reading.patterns import Question
 from gateway.reading.whole import Asked, Filter, warm
 from gateway.reading.windows import event_clock
+from gateway.reading.zones import NO_ZONES
+from telemetry.errors import InvalidInput
 
 PIECE = 40  # rows made before others have their turn: 2 ms
 SYMBOLS = 100_000  # of one window
 _CLOCKS = Clocks()
-_WILD = frozenset("*?[")
 _Asked = tuple[str, Scope]
 
 
@@ -46,9 +50,10 @@ class Gathering:
         loss: Loss,
         durable: Callable[[], int],
         time: Clocks = _CLOCKS,
+        zones: Mapping[str, str] = NO_ZONES,
     ) -> None:
         self._state, self._latency, self._loss = state, latency, loss
-        self._durable = durable
+        self._durable, self._zones = durable, zones
         self._wall_ns, self._monotonic_ns = time.wall_ns, time.monotonic_ns
 
     async def readings(
@@ -77,7 +82,7 @@ class Gathering:
         totals: dict[_Asked, Row] = {}
         for asked in dict.fromkeys(asked for rule in rules for asked in _asked(rule)):
             window, scope = asked
-            of = [rule for rule in rules if isinstance(rule, Scoped) and asked in _asked(rule)]
+            of = [rule for rule in rules if isinstance(rule, Threshold | Ratio) and asked in _asked(rule)]
             answer = await self._prepare(window, Filter(_symbols(of), scope.venues, scope.kinds))
             totals[asked] = answer.head["totals"]
             rows[asked] = {}
@@ -87,7 +92,19 @@ class Gathering:
                 rows[asked][symbol] = row
                 if number % PIECE == 0:
                     await asyncio.sleep(0)
+            for symbol in dict.fromkeys(name for rule in of if rule.statistic in PATTERNS for name in rule.symbols):
+                if symbol in rows[asked]:
+                    rows[asked][symbol] = {**rows[asked][symbol], **self._patterns(symbol, window, scope)}
+                    await asyncio.sleep(0)
         return rows, totals
+
+    def _patterns(self, symbol: str, window: str, scope: Scope) -> Row:
+        """The figures of patterns of a symbol; none where they are not kept."""
+        asked = Question(symbol, window, Filter(venues=scope.venues, kinds=scope.kinds))
+        try:
+            return patterns.prepare(self._state, asked, self._zones, self._wall_ns()).figures()
+        except InvalidInput:
+            return {}
 
     async def _prepare(self, window: str, wanted: Filter) -> Answer:
         asked = Asked(window, self._wall_ns(), wanted)
@@ -129,7 +146,7 @@ def _symbols(rules: Iterable[Scoped]) -> tuple[str, ...]:
     """The symbols that all of these rules name outright; none when one of them asks for patterns, or for all."""
     names: dict[str, None] = {}
     for rule in rules:
-        if not rule.symbols or any(_WILD & set(pattern) for pattern in rule.symbols):
+        if not rule.symbols or any(WILD & set(pattern) for pattern in rule.symbols):
             return ()
         names |= dict.fromkeys(rule.symbols)
     return tuple(names)

@@ -15,6 +15,8 @@ from gateway.alerting.readings import Readings, Row, Scope
 from gateway.alerting.rule_kinds import (
     BASELINE,
     OPERATIONS,
+    PATTERNS,
+    RATES,
     SECOND_NS,
     STATISTICS,
     SUMS,
@@ -53,7 +55,7 @@ Memory = MutableMapping[str, float]
 Judge = Callable[[Any, Readings, Collection[str], Memory], "Iterable[Judgement] | None"]
 _NAMED = 3  # streams that an alert's sentence names besides its own
 _WORDS = {">": "at most", ">=": "less than", "<": "at least", "<=": "more than"}
-_NOTHING = {"trades_per_second": 0.0} | dict.fromkeys(SUMS, 0.0)  # what a symbol without trades in a window has
+_NOTHING = dict.fromkeys(RATES, 0.0) | dict.fromkeys(SUMS, 0.0)  # what a symbol without trades in a window has
 
 
 def judge(rule: Rule, readings: Readings, firing: Collection[str], memory: Memory) -> Iterable[Judgement] | None:
@@ -84,7 +86,8 @@ def _totals(rule: Threshold, readings: Readings) -> Mapping[str, Row] | None:
         return None
     row = readings.totals(rule.window, Scope(rule.venues, rule.kinds))
     seconds = WINDOWS[rule.window]
-    return {"totals": {**row, "trades_per_second": row["trades"] / seconds} if seconds else row}
+    rates = {rate: float(row[of]) / seconds for rate, of in RATES.items() if of in row} if seconds else {}
+    return {"totals": {**row, **rates}}
 
 
 def _figures(rule: Threshold, rows: Mapping[str, Row], firing: Collection[str]) -> Iterator[tuple[str, float]]:
@@ -100,7 +103,7 @@ def _beyond_limit(
 ) -> Iterator[Judgement]:
     compare = OPERATIONS[rule.op]
     key_of = "totals" if isinstance(rule, Threshold) and rule.totals else "symbol"
-    unit = STATISTICS[rule.statistic] if isinstance(rule, Threshold) else "times"
+    unit = (STATISTICS | PATTERNS)[rule.statistic] if isinstance(rule, Threshold) else "times"
     for key, value in figures:
         limit = rule.clear if key in firing else rule.limit
         if compare(value, limit):
@@ -127,7 +130,7 @@ def _share(rule: Ratio, now: Row | None, hour: Row | None, start_ns: int) -> flo
     trades = hour["trades"] - (now["trades"] if now else 0)
     if trades < rule.samples or covered * SECOND_NS < rule.learn_ns:
         return None
-    statistic = "trades" if rule.statistic == "trades_per_second" else rule.statistic
+    statistic = RATES.get(rule.statistic, rule.statistic)
     value, base = (now or _NOTHING).get(statistic), hour.get(statistic)
     if value is None or base is None:
         return None

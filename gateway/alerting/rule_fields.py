@@ -11,7 +11,16 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from gateway.alerting.rule_kinds import OPERATIONS, QUANTILES, RING, SECOND_NS, SEVERITIES, STATISTICS, STREAMS
+from gateway.alerting.rule_kinds import (
+    OPERATIONS,
+    PATTERNS,
+    QUANTILES,
+    RING,
+    SECOND_NS,
+    SEVERITIES,
+    STATISTICS,
+    STREAMS,
+)
 from gateway.latency import STAGES
 from gateway.latency import WINDOWS as LATENCY_WINDOWS
 from gateway.reading.windows import WINDOWS
@@ -98,7 +107,7 @@ _LIMIT = {
     "limit": _number(-math.inf, math.inf, REQUIRED, "The condition holds when the figure is on the wrong side of it"),
     "clear": _number(-math.inf, math.inf, "=limit", "Once firing, the condition holds until the figure passes this"),
 }  # fmt: skip
-_STATISTIC = _choice(tuple(STATISTICS), REQUIRED, "A figure of the row of statistics, in its own unit")
+_ROW, _PATTERN = "A figure of the row of statistics, in its own unit", "or one of a symbol's patterns"
 _SOURCES = _texts([], "Only sources that match one of these patterns; none given: all")
 NAME = _field(
     lambda value: value if isinstance(value, str) and _NAME(value) else None,
@@ -120,13 +129,15 @@ def _shared(hold: str | None, clear_for: str, advice: str) -> dict[str, Field]:
 
 FIELDS: Mapping[str, Mapping[str, Field]] = {
     "threshold": _shared("0s", "10s", "Look at the symbol's trades.")
-    | {"statistic": _STATISTIC, "window": _choice(tuple(WINDOWS), "1m", "The window of the figure")}
+    | {"statistic": _choice((*STATISTICS, *PATTERNS), REQUIRED, f"{_ROW}, {_PATTERN}"),
+       "window": _choice(tuple(WINDOWS), "1m", "The window of the figure")}
     | _LIMIT
     | {"totals": _field(lambda value: value if isinstance(value, bool) else None, "true or false", False,
                         "true: the sum over all symbols instead of each symbol")}
     | _SCOPE,
     "ratio": _shared("0s", "1m", "Look at the symbol's trades and its news.")
-    | {"statistic": _STATISTIC, "window": _choice(("10s", "1m", "5m"), "1m", "The window that is compared")}
+    | {"statistic": _choice(tuple(STATISTICS), REQUIRED, _ROW),
+       "window": _choice(("10s", "1m", "5m"), "1m", "The window that is compared")}
     | _LIMIT
     | {"samples": _whole(1, 10**9, 100, "Trades that the baseline needs before it is judged by"),
        "learn": _duration("15m", "Time that the baseline needs to cover before it is judged by", "learn_ns", 1)}

@@ -14,11 +14,19 @@ STATISTICS = {
     "notional": "money", "buy_notional": "money", "sell_notional": "money", "unknown_notional": "money",
     "vwap": "price", "price_open": "price", "price_high": "price", "price_low": "price", "price_last": "price",
     "quantity_mean": "quantity", "quantity_std": "quantity", "quantity_min": "quantity", "quantity_max": "quantity",
-    "imbalance": "share", "trades_per_second": "trades/s", "interarrival_mean": "s",
+    "imbalance": "share", "trades_per_second": "trades/s", "quantity_per_second": "quantity/s",
+    "interarrival_mean": "s",
 }  # fmt: skip
+# Those of `GET /v1/patterns/{symbol}`, for symbols that are named: they cost more than a row.
+PATTERNS = {
+    "interarrival_p50": "s", "interarrival_p90": "s", "interarrival_p99": "s",
+    "microburst": "trades", "burst_ratio": "times", "realised_volatility": "share",
+}  # fmt: skip
+PATTERN_SYMBOLS = 20  # of a rule
+RATES = {"trades_per_second": "trades", "quantity_per_second": "quantity"}  # and of what they are rates
 SUMS = frozenset(name for name in STATISTICS if name.rpartition("_")[2] in ("trades", "quantity", "notional"))
 # `GET /v1/stats` has these in its totals (money of several currencies has no total); the rate follows from the count.
-TOTALS = frozenset(name for name in SUMS if not name.endswith("notional")) | {"trades_per_second"}
+TOTALS = frozenset(name for name in SUMS if not name.endswith("notional")) | RATES.keys()
 BASELINE = "1h"
 QUANTILES = ("p50", "p90", "p99", "p999", "max", "mean")
 STREAMS = ("venue", "source", "strategy", "symbol")

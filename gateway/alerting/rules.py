@@ -22,12 +22,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from gateway.alerting.rule_fields import FIELDS, REQUIRED, Field
-from gateway.alerting.rule_kinds import KINDS, TOTALS, Rule
+from gateway.alerting.rule_kinds import KINDS, PATTERN_SYMBOLS, PATTERNS, RATES, TOTALS, Rule
 from telemetry.errors import InvalidInput
 from telemetry.trade import KINDS as KINDS_OF_TRADES
 
 RULES = 1000  # in one file; more is refused
 ERRORS = 100  # listed; the rest is counted
+WILD = frozenset("*?[")  # what makes a text a pattern
 _AT_LINE = re.compile(r"at line (\d+)").search
 
 
@@ -132,9 +133,13 @@ def _clashes(values: Mapping[str, Any], table: Mapping[str, Any]) -> Iterator[tu
     if get("totals") and statistic is not None and statistic not in TOTALS:
         names = " ".join(sorted(TOTALS))
         yield "totals", f"expected a statistic that totals have ({names}), received {_shown(statistic)}"
+    symbols = get("symbols") or ()
+    if statistic in PATTERNS and not (0 < len(symbols) <= PATTERN_SYMBOLS and not WILD & set("".join(symbols))):
+        expected = f"expected 1 to {PATTERN_SYMBOLS} names without * ? [ for a figure of patterns"
+        yield "symbols", f"{expected}, received {_shown(table.get('symbols', []))}"
     if get("totals") and get("symbols"):
         yield "symbols", "expected none together with totals = true, which are sums over all symbols"
-    if get("totals") and statistic == "trades_per_second" and get("window") == "all":
+    if get("totals") and statistic in RATES and get("window") == "all":
         yield "window", 'expected a window of some length for the rate of all symbols, received "all"'
     if get("of") == "price" and "tail" in table:
         yield "tail", 'expected only with of = "quantity"'

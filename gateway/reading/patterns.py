@@ -6,6 +6,7 @@ gives way to units that it would cut, as everywhere. The formulas stand in docs/
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -26,6 +27,7 @@ from telemetry.patterns import BURST, NEGATIVE, UNITS, burst_of, value_of
 from telemetry.rows import TRADES
 from telemetry.times import format_time
 
+SYMBOLS = 4  # of one subscription, and 20 of a rule: a symbol takes one or two milliseconds, more in a long window
 QUANTILES = {"interarrival_p50": 50, "interarrival_p90": 90, "interarrival_p99": 99}  # percent
 MANY = 100  # trades of a second from which on its burst ratio says something
 SLOTS = 360  # units of ten seconds whose bursts are listed, the newest
@@ -60,8 +62,12 @@ class Answer:
         """The answer of `GET /v1/patterns/{symbol}` but for its freshness fields."""
         return self.fields | {"realised_volatility": self.minutes.volatility()}
 
+    def figures(self) -> dict[str, Any]:
+        """The same without what is a list."""
+        return {name: value for name, value in self.document().items() if not isinstance(value, list)}
 
-def prepare(state: Aggregator, asked: Question, zones: dict[str, str], now_ns: int) -> Answer:
+
+def prepare(state: Aggregator, asked: Question, zones: Mapping[str, str], now_ns: int) -> Answer:
     """The answer as of now. Raises InvalidInput."""
     held = _held(state)
     if asked.symbol not in state.by_symbol:

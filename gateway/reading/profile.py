@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -69,7 +70,7 @@ class Profile:
         return found
 
 
-def prepare(state: Aggregator, symbol: str, wanted: Filter, zones: dict[str, str]) -> Profile:
+def prepare(state: Aggregator, symbol: str, wanted: Filter, zones: Mapping[str, str]) -> Profile:
     """The profile as of now, to be made any time later. Raises InvalidInput."""
     if symbol not in state.by_symbol:
         raise unknown_symbol(symbol)

@@ -14,7 +14,9 @@ encode = msgspec.json.encode
 
 _TEXT = 0x81  # the only, hence last frame of a text
 _SHORT, _MEDIUM, _LONG = struct.Struct("!BB"), struct.Struct("!BBH"), struct.Struct("!BBQ")
-_WRAPPERS = {"stats": b"symbols", "candles": b"symbols", "latency": b"stages", "freshness": b"streams"}
+_WRAPPERS = {"latency": b"stages", "freshness": b"streams"} | dict.fromkeys(
+    ("stats", "candles", "patterns"), b"symbols"
+)
 WRAPPED = _WRAPPERS.keys()  # topics whose data are rows of many; the others are one object
 
 

@@ -18,9 +18,12 @@ from gateway.live import View, Wanted
 from gateway.reading.figures import Filter, Span, bounds_of, candles, empty_row, totals
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.parameters import check_kinds, instant
+from gateway.reading.patterns import SYMBOLS, Question, prepare
+from gateway.reading.patterns import window as patterns_window
 from gateway.reading.selection import Selection
 from gateway.reading.whole import Asked, Mark, Whole, read, warm
 from gateway.reading.windows import SECOND_NS, event_clock, interval_of
+from gateway.reading.zones import NO_ZONES
 from telemetry.errors import InvalidInput
 from telemetry.statistics import present
 from telemetry.times import parse_time
@@ -83,10 +86,11 @@ class Views:
         health: Callable[[], Mapping[str, Any]],
         wall_ns: Callable[[], int],
         monotonic_ns: Callable[[], int],
+        zones: Mapping[str, str] = NO_ZONES,
     ) -> None:
         self._state, self._latency = state, latency
         self._streams, self._freshness, self._health = streams, freshness, health
-        self._wall_ns, self._monotonic_ns = wall_ns, monotonic_ns
+        self._wall_ns, self._monotonic_ns, self._zones = wall_ns, monotonic_ns, zones
 
     def __call__(self, wanted: Wanted, mark: object) -> View:
         """The topic now; `mark` is that of the view before, None for everything. Raises InvalidInput."""
@@ -100,6 +104,8 @@ class Views:
             window = "1m" if wanted.window == "all" else wanted.window
             stages = self._latency.rows(window, self._monotonic_ns())
             return View(stages, {"window": window, **self._orders(window)})
+        if wanted.topic == "patterns":
+            return self._patterns(wanted)
         if wanted.topic == "freshness":
             return self._standing(mark if isinstance(mark, _Changes) else None)
         return View(self._health())
@@ -122,6 +128,18 @@ class Views:
         """The window of the orders, and the rows that count most."""
         head, rows = prepare_orders(self._state, OrdersAsked(window, self._wall_ns()), most=ORDER_ROWS)
         return head | {"orders": list(rows)}
+
+    def _patterns(self, wanted: Wanted) -> View:
+        """The figures of patterns of the symbols that traded."""
+        if "*" in wanted.symbols or len(wanted.symbols) > SYMBOLS:
+            raise InvalidInput(f"symbols: expected 1 to {SYMBOLS} names for patterns, received {len(wanted.symbols)}")
+        patterns_window(self._state, wanted.window, self._wall_ns())  # is there such a window, and are they kept
+        chosen, rows = _filter(wanted), {}
+        for symbol in wanted.symbols:
+            if symbol in self._state.by_symbol:
+                asked = Question(symbol, wanted.window, chosen)
+                rows[symbol] = prepare(self._state, asked, self._zones, self._wall_ns()).figures()
+        return View(rows, {"window": wanted.window})
 
     def _standing(self, before: _Changes | None) -> View:
         """The states of streams, of those that have changed."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -123,6 +124,23 @@ def test_sighup_to_up_makes_its_gateway_read_the_rules_again(tmp_path: Path) -> 
         assert desk.get("/v1/alerts").body["rules_file"]["loaded_at"] > loaded_at
         assert up.events("service died") == [], "no restart read them"
         assert up.drain() == 0
+
+
+def test_a_burst_of_a_named_symbol_is_an_alert_and_ends_with_its_window(tmp_path: Path) -> None:
+    file = tmp_path / "rules.toml"
+    rule = 'kind = "threshold"\nstatistic = "microburst"\nwindow = "10s"\nlimit = 20\nclear_for = "0s"\n'
+    file.write_text(f'[[rule]]\nname = "burst"\n{rule}symbols = ["A", "B", "never"]\n', "utf-8")
+    with Desk(tmp_path, rules=file) as desk:
+        desk.start_gateway()
+        desk.start_workers(1)
+        now = time.time_ns()
+        desk.post([{"symbol": "A", "quantity": "1", "price": "2", "timestamp": now + number} for number in range(30)])
+        desk.post([{"symbol": "B", "quantity": "1", "price": "2", "timestamp": now + number} for number in range(20)])
+        until(lambda: alerts(desk), "the burst is told")
+        (alert,) = alerts(desk)
+        assert (alert["rule"], alert["key"], alert["threshold"], alert["unit"]) == ("burst", "A", 20, "trades")
+        assert "microburst in 10s of at most 20 trades, received 30 trades" in alert["message"]
+        until(lambda: [alert["state"] for alert in alerts(desk)] == ["resolved"], "its ten seconds are over", 40)
 
 
 def test_loss_survives_a_kill_and_the_audit_agrees(tmp_path: Path) -> None:

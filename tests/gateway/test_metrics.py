@@ -181,6 +181,19 @@ def test_the_symbols_that_were_asked_for_are_the_labels(tmp_path: Path) -> None:
         assert not any('"A"' in series or '"never"' in series for series in found)
 
 
+def test_the_patterns_of_the_symbols_that_were_asked_for_are_those_of_the_route(tmp_path: Path) -> None:
+    start = time.time_ns() // 10**9 * 10**9 - 2 * 10**9 + 7_000_000
+    sent = [trade("B/C", timestamp=start + 100_000 * (number % 5) + 10**9 * (number // 100)) for number in range(200)]
+    with started(tmp_path, metric_symbols="B/C, never") as gateway:
+        gateway.post(sent)
+        found, shown = scrape(gateway), gateway.get("/v1/patterns/B/C", window="1m")
+        assert of(found, "microburst_trades", symbol="B/C") == shown["microburst"] == 100
+        assert of(found, "burst_ratio", symbol="B/C") == shown["burst_ratio"] == 1000
+        middle = of(found, "interarrival_seconds", symbol="B/C", quantile="0.5")
+        assert middle == shown["interarrival_p50"] > 0
+        assert not any("realised_volatility{" in series for series in found), "undefined within one minute"
+
+
 @pytest.mark.long
 def test_a_page_of_a_hundred_symbols_and_a_hundred_thousand_atoms_takes_less_than_a_tenth_of_a_second(
     own: Gateway,

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.aggregator import Aggregator
 from gateway.alerting.rule_fields import FIELDS, REQUIRED, Field
 from gateway.alerting.rule_kinds import (
     KINDS,
+    PATTERNS,
     STATISTICS,
     TOTALS,
     Backlog,
@@ -24,7 +26,11 @@ from gateway.alerting.rule_kinds import (
 )
 from gateway.alerting.rules import read_rules
 from gateway.reading.figures import empty_row
+from gateway.reading.patterns import Question, prepare
+from gateway.reading.zones import NO_ZONES
+from gateway.state.patterns import compiled_parts
 from telemetry.errors import InvalidInput
+from tests.gateway.test_aggregator import EPOCH, NOW, offer, trade
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT = (ROOT / "gateway" / "default_rules.toml").read_text("utf-8")
@@ -146,6 +152,9 @@ line 30, l, for: expected a duration DURATION, received "5 s\""""
         ('kind="threshold"\nstatistic="trades"\nlimit=1\nkinds=["fills"]', "line 5, r, kinds: expected fill or print"),
         ('kind="threshold"\nstatistic="trades"\nlimit=nan', "line 4, r, limit: expected a number"),
         ('kind="threshold"\nstatistic="trades"\nlimit=true', "line 4, r, limit: expected a number"),
+        ('kind="threshold"\nstatistic="microburst"\nlimit=1', "line 1, r, symbols: expected 1 to 20 names"),
+        ('kind="threshold"\nstatistic="microburst"\nlimit=1\nsymbols=["A*"]', "line 5, r, symbols: expected 1 to 20"),
+        ('kind="ratio"\nstatistic="microburst"\nlimit=1', "line 3, r, statistic: expected one of trades"),
         ('kind="ratio"\nstatistic="trades"\nlimit=2\nwindow="1h"', "line 5, r, window: expected one of 10s 1m 5m"),
         ('kind="fat_finger"\nof="price"\ntail=9', 'line 4, r, tail: expected only with of = "quantity"'),
         ('kind="fat_finger"\nof="price"\nfor="5s"', "line 4, r, for: expected a field of a rule of kind fat_finger"),
@@ -193,6 +202,13 @@ def test_the_line_of_an_error_is_where_it_stands_whatever_stands_before(times: i
 def test_every_figure_of_a_rule_is_one_of_a_row_of_statistics() -> None:
     assert set(STATISTICS) - set(empty_row()) == set()
     assert set(STATISTICS) >= TOTALS
+
+
+def test_every_pattern_of_a_rule_is_a_figure_of_patterns() -> None:
+    state = Aggregator(epoch=EPOCH, parts=compiled_parts())
+    offer(state, [trade()], 1, 1)
+    shown = prepare(state, Question("A", "1m"), NO_ZONES, NOW).figures()
+    assert set(PATTERNS) <= set(shown)
 
 
 def test_a_fat_finger_rule_needs_to_say_of_what() -> None:

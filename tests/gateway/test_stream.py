@@ -19,6 +19,7 @@ from tests.gateway.conftest import Gateway
 from tests.gateway.test_ingest import trade
 
 PATIENCE = 30.0
+FRESHNESS = ("as_of", "as_of_seq", "durable_seq", "backlog", "watermark", "journal")
 Frame = dict[str, Any]
 
 
@@ -103,6 +104,14 @@ def test_the_shape_of_each_topic_is_that_of_its_route(gateway: Gateway, symbol: 
         assert candles["interval"] == "1d"
         of = gateway.get(f"/v1/candles/{symbol}", interval="1d")["candles"]
         assert candles["symbols"][symbol] == of
+        pattern = mine.subscribe("p", "patterns", symbols=[symbol, "never"], window="1m", interval_ms=1000)["data"]
+        shown = gateway.get(f"/v1/patterns/{symbol}", window="1m")
+        assert pattern.keys() == {"window", "symbols"}
+        assert pattern["symbols"].keys() == {symbol}
+        assert shown.items() >= pattern["symbols"][symbol].items()
+        assert pattern["symbols"][symbol].keys() == {
+            name for name, value in shown.items() if name not in FRESHNESS and not isinstance(value, list)
+        }
         latency = mine.subscribe("l", "latency", window="5m")["data"]
         assert latency["stages"].keys() == gateway.get("/v1/latency")["stages"].keys()
         fresh = mine.subscribe("f", "freshness")["data"]
