@@ -81,7 +81,7 @@ class _Message(NamedTuple):
     size: int
 
 
-def plan_of(body: bytes) -> Plan:
+def plan_of(body: bytes | memoryview) -> Plan:
     """The plan of a stream. Raises Doubt."""
     try:
         return _plan(body)
@@ -89,7 +89,7 @@ def plan_of(body: bytes) -> Plan:
         raise Doubt("metadata that end too soon") from error
 
 
-def _plan(body: bytes) -> Plan:
+def _plan(body: bytes | memoryview) -> Plan:
     messages = _messages(body)
     first = next(messages, None)
     if first is None or first.kind != _SCHEMA or first.size:
@@ -114,7 +114,7 @@ def _plan(body: bytes) -> Plan:
     raise Doubt("no batch")
 
 
-def _messages(body: bytes) -> Iterator[_Message]:
+def _messages(body: bytes | memoryview) -> Iterator[_Message]:
     place, end = 0, len(body) - len(_END)
     while place < end:
         if body[place : place + 4] != _MARK:
@@ -123,7 +123,7 @@ def _messages(body: bytes) -> Iterator[_Message]:
         start = place + 8 + size
         if size <= 0 or start > end:
             raise Doubt("a message that ends too soon")
-        metadata = body[place + 8 : start]
+        metadata = bytes(body[place + 8 : start])
         message = Table.root(metadata)
         length = message.number(I64, _BODY_LENGTH)
         if message.number(I16, _VERSION) != _V5 or not 0 <= length <= end - start:

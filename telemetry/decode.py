@@ -155,7 +155,7 @@ class Decoder:
         )
         return self._joined(read, received_at)
 
-    def plain_arrow(self, body: bytes, received_at: int, *, quickly: bool = False) -> Batch | None:
+    def plain_arrow(self, body: bytes | memoryview, received_at: int, *, quickly: bool = False) -> Batch | None:
         """The trades of an Arrow stream that can be read in place, in less than 0.1 µs each; None for every other one,
         with `quickly` also for one that has very many instruments, each of which is an object."""
         if self._compiled is None:

@@ -126,7 +126,12 @@ class CompiledReading:
         return self._collected(text, count, received_at, memory, size)
 
     def arrow(
-        self, body: bytes, received_at: int, most_instruments: int = MAX_TRADES, *, text: Array | None = None
+        self,
+        body: bytes | memoryview,
+        received_at: int,
+        most_instruments: int = MAX_TRADES,
+        *,
+        text: Array | None = None,
     ) -> tuple[Columns, Keys]:
         """The trades of an Arrow stream as columns. Raises Doubt, also for more instruments. `text` is the body."""
         plan = plan_of(body)

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import httptools
 
 from gateway.guard import Guard
-from gateway.ingest import PATH, THREAD_BYTES, waiting
+from gateway.ingest import ARROW_BYTES, MEDIA, PATH, THREAD_BYTES, waiting
+from telemetry.decode import AnyMedia
 from telemetry.errors import InvalidInput
 
-MAX_BODY = THREAD_BYTES  # larger ones are decoded in a thread
-SMALL_BODY = 4096  # up to here bodies are decoded together
+MAX_BODY: dict[AnyMedia, int] = {"json": THREAD_BYTES, "arrow": ARROW_BYTES}  # larger ones are decoded in a thread
+SMALL_BODY = 4096  # up to here bodies of JSON are decoded together
 MAX_HEAD = 2048
 HEADS = 1024  # different heads that are remembered; when there are more, all are forgotten
 BLANK_LINE = b"\r\n\r\n"
@@ -31,6 +32,12 @@ class Head(NamedTuple):
 
     length: int
     seconds: float | None = None
+    media: AnyMedia = "json"
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the body is decoded together with others."""
+        return self.length <= SMALL_BODY and self.media == "json"
 
 
 USUAL = Head(-1)  # this request goes the usual way
@@ -64,7 +71,7 @@ class Heads:
                 alike = _parse(head, self._guard)
                 _keep(self._alike, without, alike)
             known = USUAL if alike is USUAL else alike._replace(length=int(length[1]))
-        return known if known.length <= MAX_BODY else USUAL
+        return known if known.length <= MAX_BODY[known.media] else USUAL
 
 
 def _keep(heads: dict[bytes, Head], head: bytes, known: Head) -> None:
@@ -105,6 +112,9 @@ def _parse(head: bytes, guard: Guard) -> Head:
     names = [name for name, _ in found.headers]
     headers = dict(found.headers)
     length = headers.pop(b"content-length", b"")
+    media = MEDIA.get(headers.pop(b"content-type", b"").decode("latin-1"))
+    if media not in MAX_BODY:
+        return USUAL
     taken = (
         found.complete
         and path == PATH.encode()
@@ -113,9 +123,8 @@ def _parse(head: bytes, guard: Guard) -> Head:
         and parser.get_http_version() == "1.1"
         and parser.should_keep_alive()
         and len(set(names)) == len(names)
-        and headers.pop(b"content-type", b"") == b"application/json"
         and headers.keys() <= _PLAIN
         and length.isdigit()
         and int(length) > 0
     )
-    return Head(int(length), seconds if wait else None) if taken else USUAL
+    return Head(int(length), seconds if wait else None, media) if taken else USUAL

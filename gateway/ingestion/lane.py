@@ -3,7 +3,8 @@
 What a framework costs for each request is more than all else that happens to a trade. So a request whose head is
 known - the same bytes as one that the HTTP parser and the guards have passed before - is not parsed again; the bodies
 that arrived in one turn of the event loop are decoded and put together, and answered when their commit is on disk. A
-larger one is read from the socket into a buffer of ours (see gateway.ingestion.body) and decoded there.
+larger one, and one of Arrow, is read from the socket into a buffer of ours (see gateway.ingestion.body) and decoded
+there; Arrow that cannot be read in place is decoded in a thread.
 Whatever is not exactly that (another head, a body that is too large for the event loop or small and in pieces, an
 Idempotency-Key, a request behind one that is not answered yet) goes the usual way through gateway.ingest, with the
 same result. Bodies that cannot be read together are read one by one, so that no request ever changes what becomes of
@@ -26,10 +27,12 @@ from gateway.app import Gateway
 from gateway.ingest import RECEIVED_AT, SENT_AT, accepted, encode, measure_client, problem, times, too_slow
 from gateway.ingestion.body import Body, Buffers
 from gateway.ingestion.group import Receipt
-from gateway.ingestion.heads import MAX_BODY, Heads
-from telemetry.decode import Batch, Decoder
+from gateway.ingestion.heads import MAX_BODY, Head, Heads
+from telemetry.decode import AnyMedia, Batch, Decoder
 from telemetry.errors import TelemetryError
 from telemetry.times import stamp
+
+MOST_BYTES = 64 << 20  # of buffers of each size
 
 
 class Connection(Protocol):
@@ -63,7 +66,10 @@ class Lane:
         self.heads = heads
         self._gateway, self._decoder = gateway, decoder
         self._arrived: list[Arrived] = []
-        self.buffers = Buffers(MAX_BODY)
+        self._threads: set[asyncio.Task[None]] = set()  # one for each body that is decoded in a thread
+        self.buffers: dict[AnyMedia, Buffers] = {
+            media: Buffers(size, MOST_BYTES // size) for media, size in MAX_BODY.items()
+        }
 
     def take(self, connection: Connection, body: bytes, seconds: float | None) -> None:
         """Answer this body when its trade is on disk, and applied if that is asked for."""
@@ -71,8 +77,10 @@ class Lane:
             connection.loop.call_soon(self._turn)
         self._arrived.append(Arrived(connection, body, seconds))
 
-    def admits(self) -> bool:
+    def admits(self, head: Head) -> bool:
         """Whether a large body can be taken now; if not, the usual way knows what to say."""
+        if not self.buffers[head.media].left:
+            return False
         try:
             self._gateway.admit()
         except TelemetryError:
@@ -84,14 +92,32 @@ class Lane:
         clocks = self._gateway.clocks
         return clocks.monotonic_ns(), clocks.wall_ns()
 
-    def take_large(self, connection: Connection, body: Body, seconds: float | None, came: tuple[int, int]) -> None:
+    def take_large(self, connection: Connection, body: Body, head: Head, came: tuple[int, int]) -> None:
         """As `take`, for a body that is complete in its buffer; its head came at `came`."""
-        buffer, decoder = body.take(), self._decoder
+        buffer, decoder, one = body.take(), self._decoder, Arrived(connection, b"", head.seconds)
         try:
-            decode = partial(decoder.in_place, buffer, body.size)
-            self._alone(Arrived(connection, b"", seconds), decode, *came)
+            if head.media == "json":
+                self._alone(one, partial(decoder.in_place, buffer, body.size), *came)
+                return
+            content = memoryview(buffer)[: body.size]
+            batch = decoder.plain_arrow(content, came[1], quickly=True)
+            if batch is None:
+                thread = connection.loop.create_task(self._in_thread(one._replace(body=bytes(content)), *came))
+                self._threads.add(thread)
+                thread.add_done_callback(self._threads.discard)
+            else:
+                self._alone(one, lambda _: batch, *came)
         finally:
-            self.buffers.give_back(buffer)
+            body.give_back(buffer)
+
+    async def _in_thread(self, one: Arrived, received_ns: int, received_at: int) -> None:
+        """Decode what is not plain, and go on."""
+        try:
+            batch = await asyncio.to_thread(self._decoder.decode, one.body, "arrow", received_at)
+        except Exception as error:
+            self._failed(one.connection, error, received_at)
+            return
+        self._alone(one, lambda _: batch, received_ns, received_at)
 
     def large_late(self, connection: Connection, received: int, received_at: int) -> None:
         """A large body was not here in time."""
@@ -134,12 +160,9 @@ class Lane:
         try:
             batch = decode(received_at)
             receipt = self._gateway.intake.put(batch, received_ns=received_ns)
-        except TelemetryError as error:
-            self._refuse(one.connection, error, received_at)
+        except Exception as error:
+            self._failed(one.connection, error, received_at)
             return
-        except Exception:
-            one.connection.fail()
-            raise
         self._wait(receipt, [one], received_at)
         measure_client(self._gateway.latency, batch, received_at, received_ns)
 
@@ -184,6 +207,12 @@ class Lane:
             tell(applied)
         else:
             self._gateway.waiters.add(last, one.seconds, tell)
+
+    def _failed(self, connection: Connection, error: Exception, received_at: int) -> None:
+        if not isinstance(error, TelemetryError):
+            connection.fail()
+            raise error
+        self._refuse(connection, error, received_at)
 
     def _refuse(self, connection: Connection, error: TelemetryError, received_at: int) -> None:
         self._gateway.refuse(error.problem)

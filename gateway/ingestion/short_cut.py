@@ -8,7 +8,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from gateway.ingest import BODY_SECONDS
 from gateway.ingestion.body import Body
-from gateway.ingestion.heads import BLANK_LINE, MAX_HEAD, REQUEST, SMALL_BODY, Head
+from gateway.ingestion.heads import BLANK_LINE, MAX_HEAD, REQUEST, USUAL, Head
 from gateway.ingestion.lane import Lane
 
 
@@ -24,7 +24,7 @@ class LaneProtocol(HttpToolsProtocol):
         self._unanswered = 0
         self._active_at = 0.0
         self._body: Body | None = None  # that large ones are read with
-        self._seconds: float | None = None  # to wait until a large one is applied
+        self._head = USUAL  # that of a large one
         self._came = 0, 0  # when its head did
 
     def data_received(self, data: bytes) -> None:
@@ -44,14 +44,14 @@ class LaneProtocol(HttpToolsProtocol):
     def _takes(self, head: Head, data: bytes, end: int) -> bool:
         """Whether this request is for the lane; if so it is on its way."""
         arrived = len(data) - end
-        if head.length > SMALL_BODY:
-            if arrived > head.length or not self._lane.admits():
+        if not head.is_small:
+            if arrived > head.length or not self._lane.admits(head):
                 return False
             self._waits = True
-            self._seconds, self._came = head.seconds, self._lane.now()
+            self._head, self._came = head, self._lane.now()
             if self._body is None:
-                self._body = Body(self, self._lane.buffers, BODY_SECONDS)
-            self._body.begin(head.length, memoryview(data)[end:])
+                self._body = Body(self, BODY_SECONDS)
+            self._body.begin(head.length, memoryview(data)[end:], self._lane.buffers[head.media])
             return True
         if arrived != head.length:
             return False
@@ -62,7 +62,7 @@ class LaneProtocol(HttpToolsProtocol):
     def body_complete(self) -> None:
         """See gateway.ingestion.body."""
         assert self._body is not None
-        self._lane.take_large(self, self._body, self._seconds, self._came)
+        self._lane.take_large(self, self._body, self._head, self._came)
 
     def body_late(self, received: int) -> None:
         """See gateway.ingestion.body. What is still to come would be taken for a request."""

@@ -23,7 +23,7 @@ class Owner(asyncio.Protocol):
         self.told: list[object] = []
         self.behind = b""  # the body
         self.begun, self.heard = asyncio.Event(), asyncio.Event()
-        self._body = Body(self, buffers, seconds)
+        self._body, self._buffers = Body(self, seconds), buffers
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """See asyncio.Protocol."""
@@ -35,7 +35,7 @@ class Owner(asyncio.Protocol):
             self.behind += data
             self._tell()
         else:
-            self._body.begin(SIZE, memoryview(data))
+            self._body.begin(SIZE, memoryview(data), self._buffers)
             self.begun.set()
 
     def body_complete(self) -> None:
@@ -80,14 +80,16 @@ async def told(sent: list[bytes], *, seconds: float = 30.0, leaves: bool = False
 
 def run(sent: list[bytes], **options: Any) -> Owner:
     """The same, in an event loop of the gateway's kind."""
-    buffers = options.pop("buffers", None) or Buffers(SIZE)
+    buffers = options.pop("buffers", None) or Buffers(SIZE, 2)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         return runner.run(told(sent, buffers=buffers, **options))
 
 
 def test_the_body_is_followed_by_zeros_and_what_comes_behind_it_goes_to_the_connection() -> None:
-    buffers = Buffers(SIZE)
-    buffers.give_back(bytearray(b"\xff" * (SIZE + PADDING)))  # of an earlier body
+    buffers = Buffers(SIZE, 2)
+    buffer = buffers.take()
+    buffer[:] = b"\xff" * (SIZE + PADDING)  # of an earlier body
+    buffers.give_back(buffer)
     content = bytes(range(1, 251)) * (SIZE // 250)
     owner = run([content[:10], content[10:60_000], content[60_000:] + b"GET / and more"], buffers=buffers)
     assert owner.told == [content + bytes(PADDING)]
@@ -99,8 +101,10 @@ def test_a_body_that_is_not_complete_in_time_is_late() -> None:
 
 
 def test_a_client_that_leaves_is_lost_and_its_buffer_is_used_again() -> None:
-    buffers = Buffers(SIZE)
-    buffer = bytearray(SIZE + PADDING)
+    buffers = Buffers(SIZE, 2)
+    buffer = buffers.take()
     buffers.give_back(buffer)
     assert run([b"x" * 10], leaves=True, buffers=buffers).told == ["lost", None]
+    assert buffers.left == 2
     assert buffers.take() is buffer
+    assert buffers.left == 1

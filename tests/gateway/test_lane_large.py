@@ -6,12 +6,15 @@ import itertools
 import json
 import socket
 
+import pyarrow as pa
 import pytest
 
-from gateway.ingest import THREAD_BYTES
+from gateway.ingest import ARROW_BYTES, THREAD_BYTES
+from gateway.ingestion.lane import MOST_BYTES
 from tests.e2e.desk import until
 from tests.gateway.conftest import Gateway
 from tests.gateway.test_lane import Connection, connections, request
+from tests.telemetry.arrow_bodies import stream
 
 
 def trades(symbol: str, count: int, name: str = "t", **fields: object) -> bytes:
@@ -21,6 +24,19 @@ def trades(symbol: str, count: int, name: str = "t", **fields: object) -> bytes:
         for number in range(count)
     ]
     return json.dumps(made).encode()
+
+
+def arrow(symbol: str, count: int, **columns: list[str]) -> bytes:
+    """The same trades as an Arrow stream."""
+    made: dict[str, list[object]] = {name: [] for name in ("trade_id", "symbol", "side", "price", "quantity")}
+    for trade in json.loads(trades(symbol, count)):
+        for name, values in made.items():
+            values.append(float(trade[name]) if name in ("price", "quantity") else trade[name])
+    return stream(pa.table(made | columns))
+
+
+def as_arrow(body: bytes) -> bytes:
+    return request(body).replace(b"application/json", b"application/vnd.apache.arrow.stream", 1)
 
 
 def taken(connection: Connection, count: int, duplicates: int = 0) -> None:
@@ -143,3 +159,52 @@ def test_who_waits_until_a_large_body_is_applied_is_answered_then(gateway: Gatew
         status, answer = connection.answer()
         assert (status, answer["applied"]) == (202, True)
     assert gateway.row(symbol)["trades"] == 300
+
+
+@pytest.mark.parametrize("cuts", [(), (1,), (-1,), (700, 701, 5_000), tuple(range(300, 12_000, 700))])
+def test_an_arrow_body_counts_once_in_whatever_pieces_it_comes_and_is_the_same_as_json(
+    gateway: Gateway, symbol: str, cuts: tuple[int, ...]
+) -> None:
+    whole = as_arrow(arrow(symbol, 300))
+    head = whole.index(b"\r\n\r\n") + 4
+    places = [0, *(head + cut if cut > 0 else len(whole) + cut for cut in cuts), len(whole)]
+    with connections(gateway, 1) as (connection,):
+        for start, end in itertools.pairwise(places):
+            connection.send(whole[start:end])
+            with connections(gateway, 1) as (other,):  # by its answer, the piece before has arrived
+                other.send(request(trades(f"{symbol}-{end}", 1)))
+                taken(other, 1)
+        taken(connection, 300)
+        connection.send(whole + as_arrow(arrow(symbol, 1)))
+        taken(connection, 0, 300)
+        taken(connection, 0, 1)
+
+
+@pytest.mark.parametrize("currency", ["EUR", "€"])  # what is not ASCII is read in a thread
+def test_arrow_bodies_follow_others_on_one_connection_whoever_reads_them(
+    gateway: Gateway, symbol: str, currency: str
+) -> None:
+    made = as_arrow(arrow(symbol, 200, currency=[currency] * 200))
+    waits = made.replace(b"/v1/trades", b"/v1/trades?wait=applied&timeout=30", 1)
+    with connections(gateway, 1) as (connection,):
+        connection.send(made + waits + request(trades(f"{symbol}-json", 100)))
+        taken(connection, 200)
+        status, answer = connection.answer()
+        assert (status, answer["duplicates"], answer["applied"]) == (202, 200, True)
+        taken(connection, 100)
+        connection.send(as_arrow(arrow(symbol, 2, currency=[currency, "\n"])))
+        status, answer = connection.answer()
+        assert (status, answer["errors"][0]["index"], answer["errors"][0]["field"]) == (422, 1, "currency")  # type: ignore[index]
+        connection.send(as_arrow(arrow(symbol, 2)[:-9]))
+        assert connection.answer()[0] == 400
+
+
+def test_bodies_beyond_the_memory_that_is_kept_for_them_are_taken_too(gateway: Gateway, symbol: str) -> None:
+    many = MOST_BYTES // ARROW_BYTES + 3
+    with connections(gateway, many) as made:
+        bodies = [as_arrow(arrow(f"{symbol}-{number}", 300)) for number in range(many)]
+        for connection, body in zip(made, bodies, strict=True):
+            connection.send(body[:-1])
+        for connection, body in zip(made, bodies, strict=True):
+            connection.send(body[-1:])
+            taken(connection, 300)
