@@ -26,7 +26,7 @@ def trades(symbol: str, count: int, name: str = "t", **fields: object) -> bytes:
     return json.dumps(made).encode()
 
 
-def arrow(symbol: str, count: int, **columns: list[str]) -> bytes:
+def arrow(symbol: str, count: int, **columns: list[object]) -> bytes:
     """The same trades as an Arrow stream."""
     made: dict[str, list[object]] = {name: [] for name in ("trade_id", "symbol", "side", "price", "quantity")}
     for trade in json.loads(trades(symbol, count)):
