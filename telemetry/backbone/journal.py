@@ -22,14 +22,12 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 from telemetry.backbone import Committed
+from telemetry.backbone.disk import DiskFiles, Files, Lock
 from telemetry.backbone.places import Place, read_back
 from telemetry.backbone.record import ALIGN, Buffer, Record
 from telemetry.backbone.recovery import Scan, repair, scan
 from telemetry.backbone.segments import (
     SEGMENT_HEADER_BYTES,
-    DiskFiles,
-    Files,
-    Lock,
     Segment,
     Spare,
     public_name,
@@ -55,7 +53,7 @@ class Journal:
         self._largest = segment_bytes - SEGMENT_HEADER_BYTES
         self.journal_id = found.journal_id or secrets.token_bytes(16)
         self.recovery = found.report()
-        self.spare = Spare(files, directory, self.journal_id, segment_bytes)
+        self.spare = Spare(files, directory, self.journal_id, segment_bytes, cached=self._fast)
         self._index = found.index
         self._active: Segment | None = None
         self._end = found.end
@@ -252,7 +250,8 @@ class Journal:
 
     def _write(self, segment: Segment, raw: Buffer, durable: bool) -> None:
         try:
-            segment.file.write(self._end, raw)
+            write = segment.file.write if self._fast else segment.file.append
+            write(self._end, raw)
             if durable:
                 self._timed_sync(segment)
         except OSError as error:

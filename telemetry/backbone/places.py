@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from telemetry.backbone.disk import Files
 from telemetry.backbone.record import Record, decode_record
-from telemetry.backbone.segments import Files, segment_name
+from telemetry.backbone.segments import segment_name
 from telemetry.errors import Stop
 
 READ_BYTES = 4 << 20  # of one read: large enough that opening the file does not count, small enough to hold in memory

@@ -6,12 +6,10 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from telemetry.backbone.disk import DiskFile, DiskFiles, OpenFile
 from telemetry.backbone.recovery import read_records
 from telemetry.backbone.segments import (
     SEGMENT_HEADER_BYTES,
-    DiskFile,
-    DiskFiles,
-    OpenFile,
     decode_header,
     segment_name,
     segment_numbers,

@@ -30,12 +30,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+from telemetry.backbone.disk import Files, OpenFile
 from telemetry.backbone.places import Place, RecordIndex
 from telemetry.backbone.record import MAGIC, Record, decode_record, find_records
 from telemetry.backbone.segments import (
     SEGMENT_HEADER_BYTES,
-    Files,
-    OpenFile,
     SegmentHeader,
     decode_header,
     encode_header,

@@ -1,4 +1,4 @@
-"""Where the journal's bytes lie: the file layer, the segment files, and the preparation of the next one.
+"""Where the journal's bytes lie: the segment files, and the preparation of the next one.
 
 Segment file `journal-00000001.segment`: a header of 4,096 bytes, then records back to back, then zeros.
 
@@ -12,136 +12,32 @@ Segment file `journal-00000001.segment`: a header of 4,096 bytes, then records b
     48   4048   zero
 
 Rules of this file:
-* A segment is reserved, filled with zeros in chunks, each synced; then its header is written and synced; then the
+* A segment is reserved, filled with zeros in chunks, all synced; then its header is written and synced; then the
   directory is synced. So a valid header says that the zeros below it are on disk, and a commit changes no metadata.
 * Whatever fails before a segment holds a record is undone by removing the file.
 """
 
 from __future__ import annotations
 
-import fcntl
-import os
 import struct
 import threading
 from collections.abc import Sequence
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 from zlib import crc32
 
-from telemetry.errors import Stop
+from telemetry.backbone.disk import Files, OpenFile
 
 MAGIC = b"TTSEGMNT"
 VERSION = 1
 SEGMENT_HEADER_BYTES = 4096
 CHUNK_BYTES = 1 << 18  # of preparation: small, so that a commit beside it waits behind little
+CHUNKS = 4  # that are synced together
 
 _HEADER = struct.Struct("<8sII16sQQ")
 _PREFIX, _SUFFIX = "journal-", ".segment"
-
-
-Buffer = bytes | bytearray | memoryview
-
-
-class OpenFile(Protocol):
-    """One open file; every method raises OSError."""
-
-    def read(self, offset: int, length: int) -> bytes: ...  # shorter at the end of the file
-    def write(self, offset: int, data: Buffer) -> None: ...  # all of it
-    def sync(self) -> None: ...
-    def size(self) -> int: ...
-    def close(self) -> None: ...
-
-
-class Lock(Protocol):
-    """A held lock."""
-
-    def close(self) -> None: ...
-
-
-class Files(Protocol):
-    """The file system as far as the journal needs it; every method raises OSError."""
-
-    def lock(self, directory: Path) -> Lock: ...  # creates the directory; Stop when another process holds it
-    def names(self, directory: Path) -> Sequence[str]: ...
-    def create(self, path: Path, size: int) -> OpenFile: ...  # replaces what is there, reserves `size` bytes
-    def open(self, path: Path) -> OpenFile: ...
-    def remove(self, path: Path) -> None: ...
-    def sync_directory(self, directory: Path) -> None: ...
-
-
-class DiskFile:
-    """A file of the operating system."""
-
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
-
-    def read(self, offset: int, length: int) -> bytes:
-        parts: list[bytes] = []
-        while length > 0 and (part := os.pread(self._descriptor, length, offset)):
-            parts.append(part)
-            offset, length = offset + len(part), length - len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def write(self, offset: int, data: Buffer) -> None:
-        written = os.pwrite(self._descriptor, data, offset)
-        if written < len(data):  # a signal or a full disk; the next call says which
-            self.write(offset + written, memoryview(data)[written:])
-
-    def sync(self) -> None:
-        os.fdatasync(self._descriptor)
-
-    def size(self) -> int:
-        return os.fstat(self._descriptor).st_size
-
-    def close(self) -> None:
-        os.close(self._descriptor)
-
-
-class DiskFiles:
-    """The real file system."""
-
-    def lock(self, directory: Path) -> Lock:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.sync_directory(directory.parent)
-        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            owner = os.pread(descriptor, 32, 0).decode("ascii", "replace").strip() or "unknown"
-            os.close(descriptor)
-            raise Stop(
-                f"the data directory {directory} is in use by process {owner}; a second owner may not start"
-            ) from None
-        os.ftruncate(descriptor, 0)
-        os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
-        return DiskFile(descriptor)
-
-    def names(self, directory: Path) -> Sequence[str]:
-        return os.listdir(directory)
-
-    def create(self, path: Path, size: int) -> OpenFile:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, size)  # a full disk says so here, before anything was written
-        except OSError:
-            os.close(descriptor)
-            raise
-        return DiskFile(descriptor)
-
-    def open(self, path: Path) -> OpenFile:
-        return DiskFile(os.open(path, os.O_RDWR | os.O_CLOEXEC))
-
-    def remove(self, path: Path) -> None:
-        os.unlink(path)
-
-    def sync_directory(self, directory: Path) -> None:
-        descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 class SegmentHeader(NamedTuple):
@@ -196,8 +92,12 @@ class Segment(NamedTuple):
 class Spare:
     """The next segment. Steps may come from a background thread; `take` does at once whatever they have left to do."""
 
-    def __init__(self, files: Files, directory: Path, journal_id: bytes, segment_bytes: int) -> None:
+    def __init__(
+        self, files: Files, directory: Path, journal_id: bytes, segment_bytes: int, *, cached: bool = False
+    ) -> None:
+        """`cached` when its records will go through the page cache: then so do its zeros."""
         self._files, self._directory, self._journal_id = files, directory, journal_id
+        self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
         self._lock = threading.Lock()
@@ -271,9 +171,11 @@ class Spare:
                 self._filled = 0
             elif self._filled < self._size:
                 length = min(self._chunk, self._size - self._filled)
-                self._file.write(self._filled, bytes(length))
-                self._file.sync()
+                write = self._file.write if self._cached else self._file.append
+                write(self._filled, bytes(length))
                 self._filled += length
+                if self._filled % (CHUNKS * self._chunk) == 0 or self._filled == self._size:
+                    self._file.sync()
             else:
                 self._finish(self._file)
         except OSError:

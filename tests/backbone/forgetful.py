@@ -62,7 +62,7 @@ class Inode:
 
 
 class ForgetfulFiles:
-    """Implements telemetry.backbone.segments.Files in memory, for one directory.
+    """Implements telemetry.backbone.disk.Files in memory, for one directory.
 
     `after(kind, name)` is called after every step that changes something, and with kind "torn" in the middle of a
     write. `fault(kind, name)` may return an OSError that the step raises. `room` is how many bytes fit.
@@ -165,6 +165,8 @@ class ForgetfulFile:
         self._files.after("torn", self._name)
         self._inode.write(offset, whole)
         self._files.after("write", self._name)
+
+    append = write
 
     def sync(self) -> None:
         try:

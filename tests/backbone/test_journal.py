@@ -16,10 +16,11 @@ from time import perf_counter
 import pytest
 
 from telemetry.backbone import Committed
+from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.journal import Encode, Journal
 from telemetry.backbone.record import encode_record
 from telemetry.backbone.recovery import read_records, scan
-from telemetry.backbone.segments import DiskFiles, OpenFile, Spare, segment_name
+from telemetry.backbone.segments import Spare, segment_name
 from telemetry.backbone.writer import JournalWriter
 from telemetry.errors import InvalidInput, Stop, TryAgain
 from tests.backbone.forgetful import ForgetfulFiles
@@ -436,7 +437,8 @@ class ObservedFile:
 
     def __init__(self, file: OpenFile, files: ObservedFiles) -> None:
         self._file, self._files = file, files
-        self.read, self.write, self.size, self.close = file.read, file.write, file.size, file.close
+        self.read, self.write, self.append = file.read, file.write, file.append
+        self.size, self.close = file.size, file.close
 
     def sync(self) -> None:
         self._file.sync()

@@ -1,0 +1,107 @@
+"""Appending to a file past the page cache: the same bytes as by writing, wherever they begin and end."""
+
+from __future__ import annotations
+
+import errno
+import os
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from telemetry.backbone.disk import BLOCK_BYTES, DiskFiles, OpenFile
+
+SIZE = 3 << 20
+
+
+@contextmanager
+def created(path: Path, size: int = SIZE) -> Iterator[OpenFile]:
+    file = DiskFiles().create(path, size)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+@contextmanager
+def opened(path: Path) -> Iterator[OpenFile]:
+    file = DiskFiles().open(path)
+    try:
+        yield file
+    finally:
+        file.close()
+
+
+def is_in_memory(path: Path, offset: int) -> bool:
+    """Whether the page cache has this byte."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        return os.preadv(descriptor, [bytearray(1)], offset, os.RWF_NOWAIT) == 1
+    except OSError as error:
+        if error.errno == errno.EOPNOTSUPP:
+            pytest.skip("this file system does not tell what is in the page cache")
+        if error.errno == errno.EAGAIN:
+            return False
+        raise
+    finally:
+        os.close(descriptor)
+
+
+def test_appends_of_any_size_read_as_what_was_written_with_zeros_behind(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, path, expected = random.Random(seed), tmp_path / "file", bytearray(SIZE)
+    end = 0
+    with created(path) as file:
+        for size in (
+            1,
+            63,
+            BLOCK_BYTES,
+            5 * BLOCK_BYTES + 64,
+            (1 << 20) + 77,
+            *(chance.randrange(1, 9000) for _ in range(90)),
+        ):
+            data = chance.randbytes(size)
+            file.append(end, data)
+            expected[end : end + size] = data
+            end += size
+            assert path.read_bytes() == expected
+    assert end < SIZE
+
+
+def test_an_append_goes_on_in_the_middle_of_a_block_of_a_file_that_was_opened_again(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with created(path) as file:
+        file.append(0, b"a" * 100)
+    with opened(path) as file:
+        file.append(100, b"b" * 100)
+    assert path.read_bytes() == (b"a" * 100 + b"b" * 100).ljust(SIZE, b"\0")
+
+
+def test_an_append_keeps_what_was_written_before_it_into_the_same_block(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with created(path) as file:
+        file.append(0, b"a" * 100)
+        file.write(50, b"b" * 50)
+        file.append(100, b"c" * 100)
+    assert path.read_bytes() == (b"a" * 50 + b"b" * 50 + b"c" * 100).ljust(SIZE, b"\0")
+
+
+def test_a_file_does_not_grow_by_an_append_into_its_last_block(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with created(path, BLOCK_BYTES + 100) as file:
+        file.append(BLOCK_BYTES, b"a" * 100)
+    assert path.read_bytes() == bytes(BLOCK_BYTES) + b"a" * 100
+
+
+def test_what_is_appended_takes_no_page_of_the_cache(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    with created(path) as file:
+        file.write(0, b"a" * BLOCK_BYTES)
+        file.sync()
+        if not is_in_memory(path, 0):
+            pytest.skip("this file system keeps nothing in the page cache")
+        file.append(BLOCK_BYTES, b"a" * BLOCK_BYTES)
+        assert not is_in_memory(path, BLOCK_BYTES)
