@@ -6,6 +6,7 @@ here, once per process, by `desk`.
 
 from __future__ import annotations
 
+import gc
 import logging
 import signal
 import socket
@@ -105,6 +106,8 @@ def server_options(settings: UiSettings) -> dict[str, Any]:
         "server.allowedHosts": list(dict.fromkeys([*LOOPBACK, settings.host])),
         "server.fileWatcherType": "none",
         "server.runOnSave": False,
+        # With it, all objects of the process are looked through behind every run: three times a second for each viewer.
+        "runner.postScriptGC": False,
         "server.enableStaticServing": False,
         "server.maxUploadSize": 1,
         "browser.gatherUsageStats": False,
@@ -176,6 +179,8 @@ def _warm_up() -> None:
     desk()
     for name in ("ui.places", "ui.strip", *(f"ui.screens.{name}" for name in PAGES)):
         import_module(name)
+    gc.collect()
+    gc.freeze()  # what is here by now stays: looking through it again and again would stop every viewer's page
 
 
 def _listen(settings: UiSettings) -> socket.socket:

@@ -10,7 +10,7 @@ from typing import Any
 
 import streamlit as st
 
-from ui import places
+from ui import pace, places
 from ui.board import View
 from ui.entrypoint import desk
 
@@ -47,7 +47,7 @@ def strip(title: str) -> None:
             places.go(wanted)
 
     with st.container(key="strip holder"):
-        st.fragment(draw, run_every=EVERY_SECONDS)()
+        pace.again(draw, EVERY_SECONDS)
 
 
 def state(zone: str, view: View, title: str, now: int) -> dict[str, Any]:

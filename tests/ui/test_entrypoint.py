@@ -61,6 +61,7 @@ def test_nothing_leaves_this_machine_and_the_protections_are_on() -> None:
         "browser.gatherUsageStats": False,
         "client.showErrorDetails": "none",
         "client.toolbarMode": "minimal",
+        "runner.postScriptGC": False,  # a look through all objects behind every run
     }
     assert expected.items() <= options.items()
     assert "localhost" in options["server.allowedHosts"]

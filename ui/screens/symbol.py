@@ -40,7 +40,7 @@ def page() -> None:
     with right:
         note("Latest trades", "quiet", key="tape head")
         pace.live(_tape)
-    st.fragment(_profile, run_every=PROFILE_SECONDS)()
+    pace.again(_profile, PROFILE_SECONDS)
     pace.live(_facts)
 
 

@@ -16,10 +16,10 @@ from ui.ticket import Recorded, Refused, Ticket, Trade, Unknown
 
 def page() -> None:
     """Everything below the strip."""
-    st.fragment(_state, run_every=1.0)()
+    pace.again(_state, 1.0)
     left, right = st.columns([0.42, 0.58], gap="large")
     with left:
-        ticket()
+        pace.again(ticket)
     with right:
         pace.live(_market)
 
@@ -30,7 +30,6 @@ def _state() -> None:
         banner(parts, parts.feed.view())
 
 
-@st.fragment
 def ticket() -> None:
     """What a person types, recorded as a trade of the desk."""
     state: Ticket = st.session_state.setdefault("ticket", Ticket())
