@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from ui import places, strip
+from ui import hearing, places, strip
 
 # What Streamlit has no option for: less empty space, and a strip that stays in sight.
 _LAYOUT = """<style>
@@ -30,6 +30,7 @@ def page() -> None:
     wanted = places.navigation()
     strip.strip(wanted.title)
     wanted.run()
+    hearing.server.wait()
 
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ _HERE = Path(__file__).parent
 _TABLE = """<div class="box">
 <div class="tools">
 <input type="search" placeholder="Find a symbol" aria-label="Find a symbol" autocomplete="off" spellcheck="false">
-<span class="count" role="status"></span></div>
+<span class="count"></span></div>
 <div class="frame" tabindex="0" role="region" aria-label="Symbols"><table role="table">
 <thead role="rowgroup"><tr role="row"><th class="pin" role="columnheader" aria-label="Pinned"></th></tr></thead>
 <tbody role="rowgroup"></tbody>
@@ -30,7 +30,10 @@ _NOTE_JS = """export default function ({ data, parentElement }) {
   const line = parentElement.querySelector("p");
   line.textContent = data.text;
   line.dataset.tone = data.tone;
-  line.setAttribute("role", data.tone === "bad" ? "alert" : "status");
+  // A live region would be read out with every update: those are for alerts.
+  if (data.tone === "title") line.setAttribute("role", "heading");
+  else line.removeAttribute("role");
+  line.ariaLevel = data.tone === "title" ? "2" : null;
 }"""
 _NOTE_CSS = """
 p { margin: 0; font-family: var(--st-font); font-size: 0.86rem; color: var(--st-text-color); overflow-wrap: anywhere; }

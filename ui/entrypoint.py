@@ -28,6 +28,7 @@ from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.logs import begin_logs
 from telemetry.supervisor import wait_supervisor_gone
+from ui import hearing
 from ui.board import Ask
 from ui.candles import CANDLES, Book, Candle
 from ui.environment import UiSettings
@@ -157,7 +158,7 @@ def main() -> int:
     _adopt_logs()  # before uvicorn's own settings of its loggers
     server = uvicorn.Server(
         uvicorn.Config(
-            st.App(PAGE, on_script_error=_log_error),
+            st.App(PAGE, lifespan=hearing.server.lifespan, on_script_error=_log_error),
             ws="websockets-sansio",
             lifespan="on",
             access_log=False,

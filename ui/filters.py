@@ -13,6 +13,7 @@ import streamlit as st
 
 KINDS = ("fill", "print")
 NAMES = ("venue", "account", "strategy", "kind")
+OF_TRADES = ("account", "strategy")  # which no statistics are kept by
 _KEY = "filters"
 
 
@@ -65,11 +66,12 @@ def _choose(name: str, chosen: tuple[str, ...], known: Sequence[str]) -> None:
     key = f"filter {name}"
     options = list(dict.fromkeys([*(KINDS if name == "kind" else known), *chosen]))
     st.session_state[key] = list(chosen)
+    of_trades = name in OF_TRADES
     st.multiselect(
-        name.capitalize(),
+        f"{name.capitalize()} of the trades listed" if of_trades else name.capitalize(),
         options,
         key=key,
-        placeholder=f"Every {name}",
+        placeholder=f"Tape: every {name}" if of_trades else f"Every {name}",
         accept_new_options=name != "kind",
         label_visibility="collapsed",
         on_change=_changed,

@@ -9,9 +9,11 @@ from functools import wraps
 import streamlit as st
 import streamlit_shadcn_ui as shadcn  # type: ignore[import-untyped]
 
+from ui import hearing
+
 EVERY_SECONDS: dict[str, float | None] = {"1 s": 1.0, "5 s": 5.0, "Pause": None}
 _KEY = "pace"
-_HEARD_SECONDS = 0.005
+_TOGETHER_SECONDS = 0.005
 
 
 def choose() -> None:
@@ -30,15 +32,14 @@ def live(part: Callable[[], None]) -> None:
 def again(part: Callable[[], None], every_seconds: float | None = None) -> None:
     """Draw a part of the page, again and again, or when somebody does something there.
 
-    A browser asks for all parts at one moment, and Streamlit throws away what it has not yet heard of a run that has
-    ended when the next request is taken. So before and behind each run the processor is left to what takes requests
-    and hears: requests of one moment become one run, and nothing of it is lost.
+    A browser asks for all parts of a page at one moment: before the first of them is drawn the others have a moment to
+    be asked for too, and then one run draws them. Behind it the server has heard all that was drawn (`ui/hearing.py`).
     """
 
     @wraps(part)
     def draw() -> None:
-        time.sleep(_HEARD_SECONDS)
+        time.sleep(_TOGETHER_SECONDS)
         part()
-        time.sleep(_HEARD_SECONDS)
+        hearing.server.wait()
 
     st.fragment(draw, run_every=every_seconds)()

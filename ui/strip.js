@@ -30,6 +30,7 @@ function draw(strip, state) {
   const zone = data.zone.split("/").pop().replaceAll("_", " ");
   chip(strip, "clock", zone, clock(state, data.zone));
   chip(strip, "utc", "UTC", clock(state, "UTC"));
+  strip.querySelector('[data-chip="utc"]').hidden = /^(Etc\/)?UTC$/.test(data.zone); // once is enough
   const old = data.heard === null ? null : Date.now() + state.offset - data.heard;
   const stale = old !== null && old > STALE_MS;
   const seq = data.seq.toLocaleString("en-US");

@@ -20,6 +20,8 @@ function refuse(form, refused) {
 
 function complete(form, symbols) {
   const list = form.querySelector("datalist");
+  // Not under the hand of somebody who is choosing.
+  if (list.options.length > 0 && form.elements.symbol.matches(":focus")) return;
   const same = list.options.length === symbols.length && symbols.every((name, at) => list.options[at].value === name);
   if (same) return;
   list.replaceChildren(...symbols.map((name) => Object.assign(document.createElement("option"), { value: name })));

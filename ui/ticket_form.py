@@ -72,7 +72,7 @@ def form(
 
     While `on_send` runs, `given()` is what was typed."""
     data = {
-        "symbols": list(symbols[:SYMBOLS]),
+        "symbols": sorted(symbols[:SYMBOLS]),  # by name: what stays as it is, is sent once
         "refused": dict(refused),
         "before": dict(before),
         "answered": answered,

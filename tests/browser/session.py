@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -16,11 +17,17 @@ from websockets.typing import Origin, Subprotocol
 
 
 class Session:
-    """Opens the page and asks for each of its fragments again whenever it is due; `updates` are what came of it."""
+    """Opens the page and asks for each of its fragments again whenever it is due; `updates` are what came of it.
+
+    `begun` are the runs by the fragments that they drew, `whole` those of them that were told to their end: only then a
+    browser takes away what is not there any more.
+    """
 
     def __init__(self, page_url: str) -> None:
         self._page_url = page_url
         self.updates = 0
+        self.begun: Counter[tuple[str, ...]] = Counter()
+        self.whole: Counter[tuple[str, ...]] = Counter()
         self._due: dict[str, tuple[float, float]] = {}  # of fragments: when, and how often
         self._page = ""
         self._closing = threading.Event()
@@ -35,6 +42,16 @@ class Session:
     ) -> None:
         self._closing.set()
         self._thread.join(10)
+
+    @property
+    def fragments(self) -> list[str]:
+        """Those that are drawn again and again, in the order in which they stand on the page."""
+        return list(self._due)
+
+    def runs_of(self, fragment: str) -> tuple[int, int]:
+        """How often a fragment was drawn, and how often that was told to its end."""
+        begun, whole = (sum(n for ids, n in runs.items() if fragment in ids) for runs in (self.begun, self.whole))
+        return begun, whole
 
     def _run(self) -> None:
         address = f"ws://{urlsplit(self._page_url).netloc}/_stcore/stream"
@@ -58,6 +75,9 @@ class Session:
             self.updates += 1
         elif kind == "new_session":
             self._page = told.new_session.page_script_hash
+            self.begun[tuple(told.metadata.run.fragment_ids)] += 1
+        elif kind == "script_finished" and told.script_finished != ForwardMsg.FINISHED_EARLY_FOR_RERUN:
+            self.whole[tuple(told.metadata.run.fragment_ids)] += 1
         elif kind == "auto_rerun":
             seconds = told.auto_rerun.interval
             self._due[told.auto_rerun.fragment_id] = time.monotonic() + seconds, seconds

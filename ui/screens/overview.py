@@ -29,8 +29,12 @@ def page() -> None:
         with st.container(horizontal=True, width="content"):
             filters.choose(("venue", "kind"), known=asks.known(desk().feed.want(asks.STREAMS)))
         pace.choose()
-    pace.live(_figures)
-    pace.live(_symbols)
+    pace.live(_live)
+
+
+def _live() -> None:
+    _figures()
+    _symbols()
 
 
 def _figures() -> None:

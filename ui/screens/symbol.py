@@ -32,16 +32,20 @@ def page() -> None:
             _choose(symbol, names)
             filters.choose(known=asks.known(view))
         pace.choose()
-    pace.live(_quote)
+    pace.live(_live)
+    pace.again(_profile, PROFILE_SECONDS)
+
+
+def _live() -> None:
+    _quote()
     left, right = st.columns([0.74, 0.26], gap="medium")
     with left:
         _looks()
-        pace.live(_chart)
+        _chart()
     with right:
         note("Latest trades", "quiet", key="tape head")
-        pace.live(_tape)
-    pace.again(_profile, PROFILE_SECONDS)
-    pace.live(_facts)
+        _tape()
+    _facts()
 
 
 def _selected(known: list[str]) -> str:

@@ -13,21 +13,23 @@ from ui.states import banner, drawing
 from ui.tape import tape
 from ui.ticket import Recorded, Refused, Ticket, Trade, Unknown
 
+EVERY_SECONDS = 1.0  # nobody studies figures here: there is no other pace
+
 
 def page() -> None:
     """Everything below the strip."""
-    pace.again(_state, 1.0)
-    left, right = st.columns([0.42, 0.58], gap="large")
-    with left:
-        pace.again(ticket)
-    with right:
-        pace.live(_market)
+    pace.again(_live, EVERY_SECONDS)
 
 
-def _state() -> None:
+def _live() -> None:
     parts = desk()
     with st.container(), drawing("state"):
         banner(parts, parts.feed.view())
+    left, right = st.columns([0.42, 0.58], gap="large")
+    with left:
+        ticket()
+    with right:
+        _market()
 
 
 def ticket() -> None:
@@ -45,13 +47,8 @@ def ticket() -> None:
         on_send=_send,
         on_renew=state.renew,
     )
-    st.fragment(_answer, run_every=1.0)()
-
-
-def _answer() -> None:
-    """Drawn again each second: a click in the moment of an update may cost the form its own drawing."""
     with st.container(), drawing("answer"):
-        _outcome(st.session_state["ticket"])
+        _outcome(state)
 
 
 def _send() -> None:
