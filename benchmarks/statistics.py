@@ -1,4 +1,4 @@
-"""What all statistics cost above the basic ones: CPU time of gateway and worker for each trade."""
+"""What all statistics and watching cost above the basic ones: CPU time of gateway and worker for each trade."""
 
 from __future__ import annotations
 

@@ -55,6 +55,7 @@ FRESHNESS = answers(
         caught_up=BOOLEAN,
         journal=optional(TEXT),
         as_of=TIME,
+        watched=BOOLEAN,
         counts=mapping(mapping(COUNT)),
         forgotten=mapping(COUNT),
         streams=listing(_STREAM),
@@ -64,7 +65,7 @@ FRESHNESS = answers(
 )
 SOURCES = answers(
     "Loss by source",
-    shape(**_FRESH, forgotten=COUNT, sources=listing(_SOURCE), next=_NEXT),
+    shape(**_FRESH, watched=BOOLEAN, forgotten=COUNT, sources=listing(_SOURCE), next=_NEXT),
     s422=_PARAMETERS,
 )
 ALERTS = answers(
@@ -72,6 +73,7 @@ ALERTS = answers(
     shape(
         **_FRESH,
         as_of=TIME,
+        watched=BOOLEAN,
         last_event=COUNT,
         alerts=listing(_ALERT),
         mutes=listing(_MUTE),

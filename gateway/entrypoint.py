@@ -198,7 +198,8 @@ def new_gateway(
     bulletin = Bulletin(rules, Kept(settings.data / "alerts.json", journal_id), wall_ns=clocks.wall_ns)
     streams = Kept(settings.data / "streams.msgpack", journal_id)
     freshness = new_freshness(settings, streams, clocks)
-    watch = Watch(freshness, loss, bulletin, gathering, streams, clocks)
+    is_watched = settings.statistics == "all"
+    watch = Watch(freshness, loss, bulletin, gathering, streams, clocks, trades=is_watched)
     watch.knows_sessions = not settings.calendars
     return Gateway(
         backbone=backbone,
@@ -220,9 +221,11 @@ def new_gateway(
 
 def new_freshness(settings: GatewaySettings, kept: Kept, clocks: Clocks) -> Freshness:
     """The streams as they were saved, and those that are expected."""
-    content, reason = kept.read()
     sessions = Unloaded(settings.calendar_of_venue)
     freshness = Freshness(sessions, now_ns=clocks.monotonic_ns())
+    if settings.statistics == "basic":
+        return freshness  # nobody is watched
+    content, reason = kept.read()
     if content is not None:
         try:
             freshness.restore(msgspec.msgpack.decode(content), clocks.wall_ns(), clocks.monotonic_ns())

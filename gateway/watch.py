@@ -48,7 +48,8 @@ logger = structlog.get_logger("watch")
 
 
 class Watch:
-    """`loss.seq` is the last trade that was watched. Clocks are in ns."""
+    """`loss.seq` is the last trade that was watched. Clocks are in ns. With `trades` false no trade is looked at: who
+    sends, what is missing and what looks wrong is not known then, and rules about that are not judged."""
 
     def __init__(
         self,
@@ -58,7 +59,10 @@ class Watch:
         gathering: Gathering,
         streams: Kept,
         clocks: Clocks,
+        *,
+        trades: bool = True,
     ) -> None:
+        self.watches_trades = trades
         self.freshness, self.loss, self.bulletin = freshness, loss, bulletin
         self.knows_sessions = True  # streams are not judged before calendars are loaded
         self._gathering, self._streams = gathering, streams
@@ -70,7 +74,7 @@ class Watch:
 
     def note(self, group: Group, committed: Committed) -> None:
         """A commit is on disk."""
-        if group.columns is None or not len(group.columns):
+        if not self.watches_trades or group.columns is None or not len(group.columns):
             return
         self._noted.add(committed.first_seq, group.columns, group.received_ns)
         self._newest = committed.last_seq
@@ -83,7 +87,8 @@ class Watch:
         self._newest = max(self._newest, backbone.status().durable_seq)
         self.bulletin.restore(self._newest)
         ready()
-        await self._remember(backbone)
+        if self.watches_trades:
+            await self._remember(backbone)
         due_ns = self._monotonic_ns()
         while True:
             with suppress(TimeoutError):
@@ -104,7 +109,7 @@ class Watch:
     async def judge(self, *, figures: bool) -> list[Changed]:
         """Judge streams and rules, each second. `figures`: whether they are known. Which streams have changed."""
         changed: list[Changed] = []
-        if self.knows_sessions:
+        if self.knows_sessions and self.watches_trades:
             changed = self.freshness.tick(self._wall_ns(), self._monotonic_ns())
         for one in changed:
             if "silent" in (one.was, one.state):
@@ -112,7 +117,8 @@ class Watch:
         if any("silent" in (one.was, one.state) for one in changed):
             await self._save()  # before its alert: after a restart it is silent still
         alerts, caught_up = self.bulletin.alerts, self.loss.seq >= self._newest
-        known = Known(figures=figures, streams=self.knows_sessions, sources=caught_up)
+        watches = self.watches_trades
+        known = Known(figures=figures, streams=watches and self.knows_sessions, sources=watches and caught_up)
         readings = await self._gathering.readings(alerts, known, self.freshness, self.clocks())
         self.bulletin.add(alerts.observe(readings, self._wall_ns()))
         await self.bulletin.write()
@@ -151,7 +157,7 @@ class Watch:
         while True:
             while self._take():
                 yield
-            if self.loss.seq >= self._newest:
+            if self.loss.seq >= self._newest or not self.watches_trades:
                 return
             self._read_back(backbone, self.loss.seq + 1, min(self._newest, self.loss.seq + PIECE))
             yield
@@ -195,6 +201,8 @@ class Watch:
 
     async def _save(self) -> None:
         self._saved_ns = self._monotonic_ns()
+        if not self.watches_trades:
+            return  # what was known before stays
         try:
             await asyncio.to_thread(self._streams.write, msgspec.msgpack.encode(self.freshness.export()))
         except OSError as error:

@@ -142,8 +142,9 @@ class Analysis(Settings):
 
     statistics: Literal["all", "basic"] = setting(
         "all",
-        "all, or basic: without latency of orders, gaps between trades, bursts and largest trades, which costs less; "
-        "gateway and workers must be given the same",
+        "all, or basic: without latency of orders, gaps between trades, bursts and largest trades, and without "
+        "watching trades (freshness, loss, fat fingers: `watched` is false then), which costs less; gateway and "
+        "workers must be given the same",
         "all or basic",
     )
 

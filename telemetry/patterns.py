@@ -35,9 +35,9 @@ MILLISECOND_OFFSET: Final = 1 << 44
 LEVEL_CODES: Final = (0, 8 << 28, 12 << 28, 14 << 28, 15 << 28)
 LEVEL_OFFSETS: Final = (1 << 30, 1 << 29, 1 << 28, 1 << 27, 1 << 26)
 BITS: Final = 6  # of a gap's number behind the first one
-_BIAS: Final = (1023 << BITS) - 1  # so that a gap of 0 is bucket 0, one of 1 ns bucket 1
+BIAS: Final = (1023 << BITS) - 1  # so that a gap of 0 is bucket 0, one of 1 ns bucket 1
 BURST_SHIFT: Final = 35  # the longest unit has fewer milliseconds than 2**35
-_LATEST: Final = (1 << BURST_SHIFT) - 1
+LATEST: Final = (1 << BURST_SHIFT) - 1
 
 LARGEST = 10  # trades that are shown
 # Columns of a candidate for the largest trades. KEY: |price * quantity| as the bits of a float, which are in its order.
@@ -82,7 +82,7 @@ WIDTHS: Final = (ENDS_WIDTH, 2, 2, CANDIDATE_WIDTH)
 def buckets_of(gaps_ns: Ints) -> Ints:
     """The buckets of gaps in nanoseconds."""
     codes: Ints = gaps_ns.astype(np.float64).view(np.int64) >> (52 - BITS)
-    codes -= _BIAS
+    codes -= BIAS
     np.maximum(codes, 0, out=codes)
     if len(gaps_ns) and int(gaps_ns.min()) < 0:
         codes[gaps_ns < 0] = NEGATIVE
@@ -123,12 +123,12 @@ def codes_at(levels: Ints, seconds: Ints) -> Ints:
 def burst_values(counts: Ints, milliseconds: Ints, unit_starts: Ints) -> Ints:
     """The values of BURST cells: the larger, the more trades; among equals the larger, the earlier. Both are exact:
     `burst_of` gives them back."""
-    return (counts << BURST_SHIFT) | (_LATEST - (milliseconds - unit_starts * 1000))
+    return (counts << BURST_SHIFT) | (LATEST - (milliseconds - unit_starts * 1000))
 
 
 def burst_of(value: int, unit_start: int) -> tuple[int, int]:
     """(trades, their millisecond since 1970) of the value of a BURST cell in the unit that begins at this second."""
-    return value >> BURST_SHIFT, unit_start * 1000 + _LATEST - (value & _LATEST)
+    return value >> BURST_SHIFT, unit_start * 1000 + LATEST - (value & LATEST)
 
 
 def counted(keys: Ints) -> Ints:

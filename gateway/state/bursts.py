@@ -82,9 +82,8 @@ class CompiledBursts:
 
     def count(self, keys: Ints, values: Ints) -> Ints:
         """See Bursts."""
-        self._reserve(len(keys))
         totals = np.empty(len(keys), np.int64)
-        self._count += self._kernels.count(*self._young, *self._old, keys, values, totals)
+        self.grew(self._kernels.count(*self.room_for(len(keys)), keys, values, totals))
         return totals
 
     def turn(self) -> None:
@@ -107,7 +106,8 @@ class CompiledBursts:
             self._kernels.add(*tables[-1], keys, counts)
         (self._young, self._old), self._count = tables, len(saved[0])
 
-    def _reserve(self, more: int) -> None:
+    def room_for(self, more: int) -> tuple[Ints, Ints, Ints, Ints]:
+        """Keys and counts of the younger generation, with room for so many more, and those of the older one."""
         room = len(self._young[0])
         while (self._count + more) * 4 > room * 3:
             room *= 2
@@ -115,6 +115,11 @@ class CompiledBursts:
             held = _held(*self._young)
             self._young = _table(room)
             self._kernels.add(*self._young, *held)
+        return *self._young, *self._old
+
+    def grew(self, keys: int) -> None:
+        """So many keys were new to the younger generation."""
+        self._count += keys
 
 
 def _table(room: int) -> tuple[Ints, Ints]:

@@ -60,27 +60,27 @@ class Cells:
         self.frontier: Ints = np.full(len(UNITS) - 1, NEVER, np.int64)
         self.instruments = TRACKED  # those with a smaller id are held
         self._most_fine, self._most_coarse = fine, 2 * fine
-        self._fine, self._coarse, self._to_level = make(), make(), to_level
+        self.fine, self._coarse, self._to_level = make(), make(), to_level
 
     def __len__(self) -> int:
-        return len(self._fine) + len(self._coarse)
+        return len(self.fine) + len(self._coarse)
 
     def add(self, keys: Ints, values: Ints, earliest: int) -> None:
         """Take in fine cells (and may change the arrays), of which none begins before the second `earliest`."""
         if earliest >= self.frontier[0]:
-            self._fine.add(keys, values)
+            self.fine.add(keys, values)
         else:
             self._to_level(keys, values, self.frontier)
             self._put(keys, values)
 
     def _put(self, keys: Ints, values: Ints) -> None:
         fine = (keys >> UNIT_SHIFT & UNIT_MASK) < LEVEL_CODES[1]
-        self._fine.add(keys[fine], values[fine])
+        self.fine.add(keys[fine], values[fine])
         self._coarse.add(keys[~fine], values[~fine])
 
     def of(self, instrument: int) -> tuple[Ints, Ints, Ints]:
         """(the first second of its unit, bucket, value) of all cells of an instrument."""
-        found = [tally.of(instrument) for tally in (self._fine, self._coarse)]
+        found = [tally.of(instrument) for tally in (self.fine, self._coarse)]
         keys = np.concatenate([keys for keys, _ in found])
         codes = keys >> UNIT_SHIFT & UNIT_MASK
         return starts_of(codes, levels_of(codes)), keys & BUCKET_MASK, np.concatenate([values for _, values in found])
@@ -91,8 +91,8 @@ class Cells:
 
     def fold(self) -> None:
         """At a stride: have no more than there is room for."""
-        if len(self._fine) > self._most_fine:
-            self._advance(0, self._fine, self._most_fine // 2)
+        if len(self.fine) > self._most_fine:
+            self._advance(0, self.fine, self._most_fine // 2)
         for level in range(1, len(self.frontier)):
             if len(self._coarse) > self._most_coarse:
                 self._advance(level, self._coarse, self._most_coarse // 2)
@@ -111,7 +111,7 @@ class Cells:
         self.frontier[: level + 1] = np.maximum(
             self.frontier[: level + 1], (newest // UNITS[level + 1] + 1) * UNITS[level + 1]
         )
-        for one in (self._fine, self._coarse):
+        for one in (self.fine, self._coarse):
             keys, values = one.items()
             if self._to_level(keys, values, self.frontier):
                 one.replace(keys[:0], values[:0])
@@ -121,14 +121,14 @@ class Cells:
         """Hold only the instruments that were seen first, as many as have room."""
         keys = np.sort(self._coarse.items()[0])
         self.instruments = int(keys[self._most_coarse // 2]) >> INSTRUMENT_SHIFT
-        for tally in (self._fine, self._coarse):
+        for tally in (self.fine, self._coarse):
             keys, values = tally.items()
             kept = keys >> INSTRUMENT_SHIFT < self.instruments
             tally.replace(keys[kept], values[kept])
 
     def saved(self) -> list[Ints]:
         """Keys and values of all, by key."""
-        found = [tally.items() for tally in (self._fine, self._coarse)]
+        found = [tally.items() for tally in (self.fine, self._coarse)]
         keys, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
         order = keys.argsort()
         return [keys[order], values[order]]

@@ -24,7 +24,9 @@ INSTRUMENTS = 1 << 14  # the first ones seen; of others no trades are kept
 MOST, KEPT = 256, 128  # trades of an instrument at a stride; those that stay when there are more
 # Columns of an entry. SMALL: side | price scale << 2 | quantity scale << 7. BEATEN: by how many.
 SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9)
-START, ROOM, HELD = range(3)  # where the entries of an instrument are in the pool
+# Where the entries of an instrument are in the pool; and the largest trade that is known to be beaten by ten: see
+# telemetry.compiled.largest.
+START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, PLACE_WIDTH = range(6)
 _FIRST_ROOM = 8
 Entry = tuple[int, ...]  # without BEATEN
 
@@ -135,7 +137,7 @@ class CompiledLargest:
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.largest")
         self.since: dict[int, int] = {}
-        self._places = np.zeros((0, HELD + 1), np.int64)
+        self._places = np.zeros((0, PLACE_WIDTH), np.int64)
         self._pool = np.zeros((1 << 10, ENTRY_WIDTH), np.int64)
         self._used = 0
 
@@ -147,10 +149,11 @@ class CompiledLargest:
         entries[:, SEQ] = first_seqs + (candidates[:, CODE] & offset)
         entries[:, TIMESTAMP : QUANTITY + 1] = candidates[:, 1:4]
         entries[:, SMALL] = candidates[:, CODE] >> (2 * LOCAL_BITS)
-        self._put(ids, entries)
+        self.put(ids, entries)
 
-    def _put(self, ids: Ints, entries: Ints) -> None:
-        self._follow(int(ids.max(initial=-1)) + 1)
+    def put(self, ids: Ints, entries: Ints) -> None:
+        """Take in entries, with the id of each one's instrument."""
+        self.places_for(int(ids.max(initial=-1)) + 1)
         state, done = np.array([self._used]), 0
         while (done := self._kernels.offer(self._places, self._pool, state, ids, entries, done)) < len(ids):
             pool = self._pool
@@ -158,15 +161,17 @@ class CompiledLargest:
             self._pool[: len(pool)] = pool
         self._used = int(state[0])
 
-    def _follow(self, count: int) -> None:
+    def places_for(self, count: int) -> Ints:
+        """Where the entries of instruments are, of at least so many."""
         known = len(self._places)
         if count > known:
-            places = np.zeros((max(count, 2 * known), HELD + 1), np.int64)
+            places = np.zeros((max(count, 2 * known), PLACE_WIDTH), np.int64)
             places[:known] = self._places
             self._places = places
+        return self._places
 
     def _entries(self, instrument: int) -> Ints:
-        start, _, held = self._places[instrument]
+        start, held = self._places[instrument, START], self._places[instrument, HELD]
         return self._pool[start : start + held]
 
     def of(self, instrument: int) -> Ints:
@@ -187,7 +192,7 @@ class CompiledLargest:
             kept, self.since[instrument] = reduced([tuple(entry[:BEATEN]) for entry in entries.tolist()])
             # Who goes has beaten none of those that stay.
             entries[: len(kept)] = matrix([(*entry, beaten[entry[SEQ]]) for entry in kept])
-            self._places[instrument, HELD] = len(kept)
+            self._places[instrument, HELD:] = len(kept), 0, 0  # of the ten that beat it some may be gone
 
     def saved(self) -> Ints:
         """See Largest."""
@@ -199,7 +204,7 @@ class CompiledLargest:
         """See Largest."""
         entries = saved[:, 1:].copy()
         entries[:, BEATEN] = 0
-        self._put(saved[:, 0].copy(), entries)
+        self.put(saved[:, 0].copy(), entries)
 
 
 def matrix(rows: list[tuple[int, ...]]) -> Ints:

@@ -109,8 +109,7 @@ class CompiledTally:
 
     def add(self, keys: Ints, values: Ints) -> None:
         """See Tally."""
-        self._reserve(len(keys))
-        self._count += self._kernels.add(self._keys, self._values, keys, values)
+        self.grew(self._kernels.add(*self.room_for(len(keys)), keys, values))
 
     def items(self) -> tuple[Ints, Ints]:
         """See Tally."""
@@ -130,8 +129,8 @@ class CompiledTally:
         self._keys, self._values = np.zeros(_ROOM, np.int64), np.zeros(_ROOM, np.int64)
         self.add(keys, values)
 
-    def _reserve(self, more: int) -> None:
-        """Have room for so many keys with a quarter of the slots free."""
+    def room_for(self, more: int) -> tuple[Ints, Ints]:
+        """The table, for compiled code to add so many keys to: a quarter of the slots stays free."""
         room = len(self._keys)
         while (self._count + more) * 4 > room * 3:
             room *= 2
@@ -140,3 +139,8 @@ class CompiledTally:
             self._keys, self._values = np.zeros(room, np.int64), np.zeros(room, np.int64)
             held = np.flatnonzero(keys)
             self._kernels.add(self._keys, self._values, keys[held], values[held])
+        return self._keys, self._values
+
+    def grew(self, keys: int) -> None:
+        """So many keys were new."""
+        self._count += keys

@@ -36,7 +36,8 @@ def streams(watch: Watch, kinds: Sequence[str], states: Sequence[str], cut: Cut,
     numbers = of.numbers(kinds or KINDS, states or STATES)
     page, following = _page(numbers, lambda number: " ".join(of.name(number)), _place_of_stream, cut)
     rows = [stream.row() for stream in of.streams(now_ns, page)]
-    return {"counts": of.counts(), "forgotten": of.forgotten, "streams": rows, "next": following}
+    head = {"watched": watch.watches_trades, "counts": of.counts()}
+    return head | {"forgotten": of.forgotten, "streams": rows, "next": following}
 
 
 def sources(watch: Watch, names: Sequence[str], clocks: Mapping[str, ClockReading], cut: Cut) -> Row:
@@ -44,7 +45,8 @@ def sources(watch: Watch, names: Sequence[str], clocks: Mapping[str, ClockReadin
     rows = watch.loss.rows()
     page, following = _page([name for name in rows if not names or name in names], str, str, cut)
     found = [{"source": name, **rows[name], "clock": _clock(clocks.get(name))} for name in page]
-    return {"forgotten": watch.loss.forgotten, "sources": found, "next": following}
+    head = {"watched": watch.watches_trades, "forgotten": watch.loss.forgotten}
+    return head | {"sources": found, "next": following}
 
 
 def alerts(watch: Watch, state: str, rules: Sequence[str], severities: Sequence[str], cut: Cut, now_ns: int) -> Row:
@@ -65,6 +67,7 @@ def alerts(watch: Watch, state: str, rules: Sequence[str], severities: Sequence[
     page, following = _page(list(range(len(wanted))), str, _place_of_alert, cut)
     return {
         "as_of": format_time(now_ns),
+        "watched": watch.watches_trades,
         "last_event": bulletin.events.last,
         "alerts": [wanted[place] for place in page],
         "mutes": engine.mutes.rows(now_ns),

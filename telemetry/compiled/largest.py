@@ -15,7 +15,7 @@ from telemetry.patterns import FAR, LARGEST
 Ints = NDArray[np.int64]
 # Columns, as in gateway.state.largest, which this package never imports; a test holds them together.
 SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9)
-START, ROOM, HELD = range(3)
+START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY = range(5)
 FIRST_ROOM = 8
 
 
@@ -72,6 +72,15 @@ def _more_room(places: Ints, pool: Ints, used: Ints, instrument: int) -> bool:
     return True
 
 
+@part
+def _raise_floor(place: Ints, beaten: Ints) -> None:
+    """What is no larger than one whom ten beat, and in no later slot, is beaten by the same ten."""
+    slot, key = beaten[SLOT], beaten[KEY]
+    if slot != FAR and (slot > place[FLOOR_SLOT] or (slot == place[FLOOR_SLOT] and key > place[FLOOR_KEY])):
+        place[FLOOR_SLOT] = slot
+        place[FLOOR_KEY] = key
+
+
 @entry(MATRIX, MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGER)
 def offer(places: Ints, pool: Ints, used: Ints, ids: Ints, entries: Ints, done: int) -> int:
     """Take in the entries from `done` on; the number of those that are done when the pool has no room."""
@@ -80,6 +89,7 @@ def offer(places: Ints, pool: Ints, used: Ints, ids: Ints, entries: Ints, done: 
         start, held = places[instrument, START], places[instrument, HELD]
         beaten = _beaten(pool, start, held, new)
         if beaten == LARGEST:
+            _raise_floor(places[instrument], new)
             continue
         if not _more_room(places, pool, used, instrument):
             return number

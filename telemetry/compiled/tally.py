@@ -27,7 +27,7 @@ _HALF = np.uint64(32)
 
 
 @part
-def _slot(table: Ints, key: int) -> int:
+def slot_of(table: Ints, key: int) -> int:
     """Where the key is, or the free slot where it would be."""
     wrap = len(table) - 1
     mixed = np.uint64(key) * _FACTOR
@@ -43,7 +43,7 @@ def add(table: Ints, held: Ints, keys: Ints, values: Ints) -> int:
     new = 0
     for number in range(len(keys)):
         key = keys[number]
-        slot = _slot(table, key)
+        slot = slot_of(table, key)
         if table[slot] == 0:
             table[slot] = key
             held[slot] = values[number]
@@ -73,10 +73,10 @@ def count(young: Ints, of_young: Ints, old: Ints, of_old: Ints, keys: Ints, valu
     new = 0
     for number in range(len(keys)):
         key = keys[number]
-        slot = _slot(young, key)
+        slot = slot_of(young, key)
         if young[slot] == 0:
             young[slot] = key
-            before = _slot(old, key)
+            before = slot_of(old, key)
             of_young[slot] = of_old[before] if old[before] == key else 0
             new += 1
         of_young[slot] += values[number]

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from gateway.watching.asked import Cut, alerts, sources, streams
 from gateway.watching.calendars import Calendars
 from telemetry.columns import Columns, concatenate, from_trades
 from telemetry.decode import Decoder
@@ -309,3 +310,17 @@ def test_a_disk_that_takes_nothing_keeps_no_alert_from_being_told() -> None:
     assert stand.told() == ["fired lost-trades a"]
     with pytest.raises(Exception, match="the disk does not take"):
         asyncio.run(stand.bulletin.mute("backlog", None, stand.wall_ns + SECOND))
+
+
+def test_where_trades_are_not_watched_nothing_is_claimed_about_them() -> None:
+    stand = Stand(trades=False)
+    lively(stand, 30)
+    stand.send(single("feed", "V", stand.wall_ns, source_seq=1000))
+    stand.seconds(120)
+    found = streams(stand.watch, [], [], Cut(), stand.now_ns)
+    assert (found["watched"], found["streams"]) == (False, [])
+    found = sources(stand.watch, [], {}, Cut())
+    assert (found["watched"], found["sources"]) == (False, [])
+    found = alerts(stand.watch, "all", [], [], Cut(), stand.wall_ns)
+    assert (found["watched"], found["alerts"], stand.told()) == (False, [], [])
+    assert stand.streams_file.content is None

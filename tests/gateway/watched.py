@@ -72,6 +72,7 @@ class Stand:
         start_ns: int = MONDAY,
         saved: Stand | None = None,
         stall_seconds: float = 4.0,
+        trades: bool = True,
     ) -> None:
         self.start_ns = start_ns
         self.now_ns: int = 0 if saved is None else saved.now_ns
@@ -86,7 +87,7 @@ class Stand:
             self.loss.restore(saved.loss.export())
         gathering = Gathering(self.state, self.latency, loss=self.loss, durable=lambda: 0, time=clocks)
         bulletin = Bulletin(RuleFile(rules), self.alerts_file, wall_ns=clocks.wall_ns)
-        self.watch = Watch(self.freshness, self.loss, bulletin, gathering, self.streams_file, clocks)
+        self.watch = Watch(self.freshness, self.loss, bulletin, gathering, self.streams_file, clocks, trades=trades)
         self.bulletin, self.backbone, self.seq = bulletin, Empty(), self.loss.seq
         bulletin.restore(self.seq)
 

@@ -1,0 +1,175 @@
+"""The patterns of ranges into the state in one pass: see gateway.state.taking, whose reference gives the same."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from telemetry.compiled.compiler import BYTES, INTEGER, INTEGERS, MATRIX, entry, part
+from telemetry.compiled.largest import FLOOR_KEY, FLOOR_SLOT, SEQ, SMALL
+from telemetry.compiled.largest import KEY as ENTRY_KEY
+from telemetry.compiled.largest import PRICE as ENTRY_PRICE
+from telemetry.compiled.largest import QUANTITY as ENTRY_QUANTITY
+from telemetry.compiled.largest import SLOT as ENTRY_SLOT
+from telemetry.compiled.largest import TIMESTAMP as ENTRY_TIMESTAMP
+from telemetry.compiled.tally import slot_of
+from telemetry.frame import Array
+from telemetry.patterns import (
+    BIAS,
+    BITS,
+    BURST,
+    BURST_SHIFT,
+    CANDIDATE_WIDTH,
+    CODE,
+    ENDS_WIDTH,
+    FAR,
+    FINE,
+    FIRST,
+    INSTRUMENT_SHIFT,
+    KEY,
+    LAST,
+    LATEST,
+    LEVEL_OFFSETS,
+    LOCAL,
+    LOCAL_BITS,
+    MILLISECOND_OFFSET,
+    MILLISECOND_SHIFT,
+    NEGATIVE,
+    PRICE,
+    QUANTITY,
+    SLOT,
+    TIMESTAMP,
+    TRACKED,
+    UNIT_MASK,
+    UNIT_SHIFT,
+    UNITS,
+)
+
+# Columns of a range: where its ids and its numbers begin, its first trade, and how many rows of each array it has.
+IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, BURSTS, CANDIDATES, RANGE_WIDTH = range(8)
+# What has come to be, counted: cells, milliseconds, rows of `late`, entries.
+NEW_CELLS, NEW_MILLISECONDS, LATE, ENTRIES, RESULTS = range(5)
+_SLOT_NS, _SLOT_MS = UNITS[0] * 1_000_000_000, UNITS[0] * 1000
+_CODE = LEVEL_OFFSETS[0]
+_DOUBLE_BITS = 52
+_LOCAL_MASK = (1 << LOCAL_BITS) - 1
+_IN_INSTRUMENT = (1 << MILLISECOND_SHIFT) - 1
+
+
+@part
+def bucket_of(gap_ns: int) -> int:
+    """As telemetry.patterns.buckets_of."""
+    if gap_ns < 0:
+        return NEGATIVE
+    bucket = int(np.float64(gap_ns).view(np.int64) >> (_DOUBLE_BITS - BITS)) - BIAS
+    return max(0, bucket)
+
+
+@part
+def _cell(cells: Array, values: Array, late: Array, results: Array, frontier: int, key: int, value: int) -> None:
+    """One value of a cell; of one whose time is no longer held in ten seconds, a row of `late`."""
+    if (key >> UNIT_SHIFT & UNIT_MASK) < frontier:
+        late[results[LATE], 0] = key
+        late[results[LATE], 1] = value
+        results[LATE] += 1
+        return
+    slot = slot_of(cells, key)
+    if cells[slot] == 0:
+        cells[slot] = key
+        values[slot] = value
+        results[NEW_CELLS] += 1
+    elif key & BURST == BURST:
+        values[slot] = max(values[slot], value)
+    else:
+        values[slot] += value
+
+
+@part
+def _between(block: Array, at: int, of: int, last: Array, seen: Array, fine: Array) -> int:
+    """What is known of an instrument's newest trade, brought up to date; the cell of the gap before the first trade of
+    a range less its instrument, -1 when there is none."""
+    first, code = block[at + FIRST], -1
+    if seen[of]:
+        code = ((first // _SLOT_NS + _CODE) << UNIT_SHIFT) + bucket_of(first - last[of])
+    last[of] = block[at + LAST]
+    seen[of] = 1
+    fine[of] |= block[at + FINE] != 0
+    return code
+
+
+@part
+def _counted(young: Array, of_young: Array, old: Array, of_old: Array, results: Array, key: int, value: int) -> int:
+    """What the trades of a millisecond have come to: as telemetry.compiled.tally.count."""
+    slot = slot_of(young, key)
+    if young[slot] == 0:
+        young[slot] = key
+        before = slot_of(old, key)
+        of_young[slot] = of_old[before] if old[before] == key else 0
+        results[NEW_MILLISECONDS] += 1
+    of_young[slot] += value
+    return int(of_young[slot])
+
+
+@part
+def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, entries: Array, results: Array) -> bool:
+    """Whether a candidate is an entry now: it is none where ten are known to beat it."""
+    slot, key = block[at + SLOT], block[at + KEY]
+    if slot != FAR and slot <= places[of, FLOOR_SLOT] and key < places[of, FLOOR_KEY]:
+        return False
+    entry_row = entries[results[ENTRIES]]
+    code = block[at + CODE]
+    entry_row[ENTRY_SLOT] = slot
+    entry_row[ENTRY_KEY] = key
+    entry_row[SEQ] = first_seq + (code & _LOCAL_MASK)
+    entry_row[ENTRY_TIMESTAMP] = block[at + TIMESTAMP]
+    entry_row[ENTRY_PRICE] = block[at + PRICE]
+    entry_row[ENTRY_QUANTITY] = block[at + QUANTITY]
+    entry_row[SMALL] = code >> (2 * LOCAL_BITS)
+    return True
+
+
+@entry(
+    *(INTEGERS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS),
+    *(MATRIX, INTEGERS, MATRIX, MATRIX, INTEGERS, INTEGER, INTEGER, INTEGER),
+)
+def take(
+    block: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array, values: Array,
+    young: Array, of_young: Array, old: Array, of_old: Array, places: Array, owners: Array, entries: Array, late: Array,
+    results: Array, frontier: int, instruments: int, most: int,
+) -> int:  # fmt: skip
+    """Ranges one after the other, the numbers of their arrays in `block`. Cells are kept of the first `instruments`,
+    the largest trades of the first `most`; all tables have room."""
+    for number in range(len(ranges)):
+        begin, at, first_seq = ranges[number, IDS], ranges[number, BEGIN], ranges[number, FIRST_SEQ]
+        for _ in range(ranges[number, ENDS]):
+            of = ids[begin + block[at + LOCAL]]
+            code = _between(block, at, of, last, seen, fine)
+            if code >= 0 and of < instruments:
+                _cell(cells, values, late, results, frontier, (of << INSTRUMENT_SHIFT) + code, 1)
+            at += ENDS_WIDTH
+        for _ in range(ranges[number, GAPS]):
+            local = block[at] >> INSTRUMENT_SHIFT
+            of = ids[begin + local]
+            if of < instruments:
+                key = block[at] + ((of - local) << INSTRUMENT_SHIFT)
+                _cell(cells, values, late, results, frontier, key, block[at + 1])
+            at += 2
+        for _ in range(ranges[number, BURSTS]):
+            local = block[at] >> MILLISECOND_SHIFT
+            of = ids[begin + local]
+            if of < TRACKED:
+                key = block[at] + ((of - local) << MILLISECOND_SHIFT)
+                total = _counted(young, of_young, old, of_old, results, key, block[at + 1])
+                millisecond = (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET
+                unit = millisecond // _SLOT_MS
+                if of < instruments:
+                    value = (total << BURST_SHIFT) | (LATEST - (millisecond - unit * _SLOT_MS))
+                    key = (of << INSTRUMENT_SHIFT) + ((unit + _CODE) << UNIT_SHIFT) + BURST
+                    _cell(cells, values, late, results, frontier, key, value)
+            at += 2
+        for _ in range(ranges[number, CANDIDATES]):
+            of = ids[begin + (block[at + CODE] >> LOCAL_BITS & _LOCAL_MASK)]
+            if of < most and _candidate(block, at, places, of, first_seq, entries, results):
+                owners[results[ENTRIES]] = of
+                results[ENTRIES] += 1
+            at += CANDIDATE_WIDTH
+    return len(ranges)
