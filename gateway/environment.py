@@ -99,11 +99,6 @@ class GatewaySettings(Listening, Storage, Analysis, Page):
         "The time zones of venues, for days of trading and profiles; UTC where none is given",
         "venues with their zones such as XNYS=America/New_York,XLON=Europe/London",
     )
-    compiled: bool = setting(
-        True,
-        "Use the functions that numba compiles, where it is installed; false: msgspec and NumPy only, slower",
-        "true or false",
-    )
     atoms: int = setting(
         500_000,
         "One-second buckets to hold; the oldest fold into minutes, then hours, when there are more",

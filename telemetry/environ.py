@@ -138,13 +138,17 @@ class Storage(Settings):
 
 
 class Analysis(Settings):
-    """What is made of the trades; gateway and workers must agree."""
+    """What is made of the trades, and how."""
 
+    compiled: bool = setting(
+        True,
+        "Use the functions that numba compiles, where it is installed; false: msgspec and NumPy only, slower",
+        "true or false",
+    )
     statistics: Literal["all", "basic"] = setting(
         "all",
         "all, or basic: without latency of orders, gaps between trades, bursts and largest trades, and without "
-        "watching trades (freshness, loss, fat fingers: `watched` is false then), which costs less; gateway and "
-        "workers must be given the same",
+        "watching trades (`watched` is false then), which costs less; gateway and workers must be given the same",
         "all or basic",
     )
 

@@ -44,6 +44,7 @@ LARGEST = 10  # trades that are shown
 # SLOT: ten-second unit that it counts in. CODE: offset in the range | instrument << 17 | side << 34 | scales << 36, 41.
 KEY, TIMESTAMP, PRICE, QUANTITY, CODE, SLOT, CANDIDATE_WIDTH = range(7)
 LOCAL_BITS: Final = 17
+TRUNCATED: Final = 17  # bits of a KEY that the choice of candidates does not look at, so that the group fits beside it
 FAR: Final = 1 << 40  # the SLOT of a trade dated more than 5 s ahead of its arrival: it is in no window
 # Columns of `ends`: instrument, first and last timestamp by number, whether a timestamp is no multiple of 10 ms.
 LOCAL, FIRST, LAST, FINE, ENDS_WIDTH = range(5)

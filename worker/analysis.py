@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
@@ -24,9 +25,15 @@ from worker.latencies import order_times
 CROSSOVER = 10  # measured: below this many trades numpy's fixed cost per call is more than the loop
 
 
-def analyse(parts: Sequence[Columns], first_seq: int, *, basic: bool = False) -> Partial:
+class Quick(Protocol):
+    """Another way to the same partial, but for the times of orders; None: not for these trades."""
+
+    def __call__(self, columns: Columns, first_seq: int, *, basic: bool) -> Partial | None: ...
+
+
+def analyse(parts: Sequence[Columns], first_seq: int, *, basic: bool = False, quick: Quick | None = None) -> Partial:
     """The partial of consecutive parts of the journal; the first trade of the first part has number `first_seq`. A
-    basic one lacks the sections that cost more."""
+    basic one lacks the sections that cost more. `quick` is used where there is one."""
     total = sum(len(part) for part in parts)
     if total == 0:
         return EMPTY
@@ -36,6 +43,8 @@ def analyse(parts: Sequence[Columns], first_seq: int, *, basic: bool = False) ->
         partial = loop(parts, first_seq)
         return partial if basic else _with_sections(partial, concatenate(parts))
     columns = parts[0] if len(parts) == 1 else concatenate(parts)
+    if quick is not None and (found := quick(columns, first_seq, basic=basic)) is not None:
+        return found if basic else _with_orders(found, columns)
     partial = vectorised(columns, first_seq) or loop([columns], first_seq)
     return partial if basic else _with_sections(partial, columns)
 
@@ -43,9 +52,11 @@ def analyse(parts: Sequence[Columns], first_seq: int, *, basic: bool = False) ->
 def _with_sections(partial: Partial, columns: Columns) -> Partial:
     """The partial with the patterns, and with the times of orders where a trade has one."""
     found = patterns.loop(_tuples(columns)) if len(columns) < CROSSOVER else patterns.vectorised(columns)
-    if "order_sent_at" in columns.optional:
-        return replace(partial, patterns=found, orders=order_times(columns))
-    return replace(partial, patterns=found)
+    return _with_orders(replace(partial, patterns=found), columns)
+
+
+def _with_orders(partial: Partial, columns: Columns) -> Partial:
+    return replace(partial, orders=order_times(columns)) if "order_sent_at" in columns.optional else partial
 
 
 def loop(parts: Sequence[Columns], first_seq: int) -> Partial:

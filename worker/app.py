@@ -17,7 +17,7 @@ from telemetry.partial import encode_partial
 from telemetry.statistics import BASIC, VERSION
 from telemetry.tasks import Ready
 from telemetry.wire import Kind, PartialHead, encode
-from worker.analysis import analyse
+from worker.analysis import Quick, analyse
 
 THREAD_TRADES = 4096  # larger leases are analysed in a thread, so that heartbeats go on
 
@@ -26,10 +26,19 @@ logger = structlog.get_logger("worker")
 
 class Worker:
     """Analyses what its source leases to it; `name`, `generation` and `version` (of the statistics, all or basic) go
-    into every partial."""
+    into every partial. `quick`: see `analyse`."""
 
-    def __init__(self, source: WorkSource, *, name: str, generation: Callable[[], int], version: str = VERSION) -> None:
+    def __init__(
+        self,
+        source: WorkSource,
+        *,
+        name: str,
+        generation: Callable[[], int],
+        version: str = VERSION,
+        quick: Quick | None = None,
+    ) -> None:
         self._source, self._name, self._generation, self._version = source, name, generation, version
+        self._quick = quick
 
     async def run(self, ready: Ready) -> None:
         """Lease after lease, until cancelled."""
@@ -51,7 +60,7 @@ class Worker:
     def _answer(self, lease: Lease, received_ns: int) -> bytes:
         started_ns = time.monotonic_ns()
         parts = columns_of(lease)
-        partial = encode_partial(analyse(parts, lease.first, basic=self._version == BASIC))
+        partial = encode_partial(analyse(parts, lease.first, basic=self._version == BASIC, quick=self._quick))
         head = PartialHead(
             epoch=lease.epoch,
             attempt=lease.attempt,

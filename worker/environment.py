@@ -6,4 +6,4 @@ from telemetry.environ import Analysis, Storage
 
 
 class WorkerSettings(Storage, Analysis):
-    """What a worker reads: where the gateway is to be found."""
+    """What a worker reads: where the gateway is to be found, and how trades are analysed."""

@@ -25,7 +25,6 @@ _MILLISECOND_NS = 1_000_000
 _CODE = layout.LEVEL_OFFSETS[0]  # code of a ten-second unit less its number
 _TENS = [float(10**digits) for digits in range(19)]
 _TEN = np.array(_TENS)
-_TRUNCATED = 17  # bits of a KEY that the choice of candidates does not look at, so that the group fits beside it
 
 # instrument, side, price, its scale, quantity, its scale, timestamp, received_at
 Trade = tuple[int, int, int, int, int, int, int, int]
@@ -112,7 +111,7 @@ def _chosen(key: Ints, of: Ints, slot: Ints) -> Ints:
     counts = np.diff(starts, append=len(of))
     if int(counts.max()) <= layout.LARGEST:
         return np.arange(len(of))
-    ranked = (group << (63 - _TRUNCATED)) | ((key if order is None else key.take(order)) >> _TRUNCATED)
+    ranked = (group << (63 - layout.TRUNCATED)) | ((key if order is None else key.take(order)) >> layout.TRUNCATED)
     in_order = np.sort(ranked)
     least = in_order.take(starts + np.maximum(counts - layout.LARGEST, 0))
     chosen = np.flatnonzero(ranked >= least.take(group - 1))
@@ -164,9 +163,9 @@ def _candidate(number: int, trade: Trade) -> list[int]:
 
 
 def _largest(group: list[list[int]]) -> list[list[int]]:
-    ranked = sorted((candidate[layout.KEY] >> _TRUNCATED for candidate in group), reverse=True)
+    ranked = sorted((candidate[layout.KEY] >> layout.TRUNCATED for candidate in group), reverse=True)
     least = ranked[min(layout.LARGEST, len(ranked)) - 1]
-    return [candidate for candidate in group if candidate[layout.KEY] >> _TRUNCATED >= least]
+    return [candidate for candidate in group if candidate[layout.KEY] >> layout.TRUNCATED >= least]
 
 
 def _place(candidate: list[int]) -> int:

@@ -16,9 +16,11 @@ from typing import Any, NamedTuple, TypeVar, cast
 from telemetry.compiled import library
 from telemetry.compiled.signatures import (
     BYTES,
+    CODES,
     INDICES,
     INTEGER,
     INTEGERS,
+    LONGS,
     MATRIX,
     READ_ONLY,
     TEXT,
@@ -28,7 +30,8 @@ from telemetry.compiled.signatures import (
     Type,
 )
 
-__all__ = ["BYTES", "INDICES", "INTEGER", "INTEGERS", "MATRIX", "READ_ONLY", "TEXT", "UNSIGNED"]  # for entries
+# for entries
+__all__ = ["BYTES", "CODES", "INDICES", "INTEGER", "INTEGERS", "LONGS", "MATRIX", "READ_ONLY", "TEXT", "UNSIGNED"]
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
