@@ -16,10 +16,10 @@ from benchmarks.floors import serving
 from benchmarks.generator import Drive, drive
 from benchmarks.plan import Plan
 from gateway.aggregator import Aggregator
-from gateway.entrypoint import new_merging, new_slots
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
+from gateway.quickest import new_merging, new_slots
 from telemetry.backbone import Committed
 from telemetry.backbone import Group as JournalGroup
 from telemetry.backbone.journal import Journal

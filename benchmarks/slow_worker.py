@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import worker.app
 from benchmarks.processes import until
@@ -26,14 +27,14 @@ class SlowAnalysis:
         self._gate = gate
         self._is_open = False
 
-    def __call__(self, parts: Sequence[Columns], first_seq: int, *, basic: bool = False) -> Partial:
+    def __call__(self, parts: Sequence[Columns], first_seq: int, **options: Any) -> Partial:
         """The result of the last time."""
         if not self._is_open:
             until(self._gate.exists, "the gate opens")
             self._is_open = True
         for _ in range(TIMES - 1):
-            analyse(parts, first_seq, basic=basic)
-        return analyse(parts, first_seq, basic=basic)
+            analyse(parts, first_seq, **options)
+        return analyse(parts, first_seq, **options)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ class Alerts:
         self.mutes = Mutes()
         self._memory: dict[str, dict[str, float]] = {}
         self._number = 0
-        self._fingers = Fingers()
+        self.fingers = Fingers()
         self._adopt(rules)
 
     # --- observing -------------------------------------------------------------------------------------------------
@@ -84,8 +84,8 @@ class Alerts:
         """Judge single trades, in the order of the journal. Those up to the last that was judged (before a restart,
         say) are only learned from, so that nothing fires twice."""
         events: list[Event] = []
-        for rule, judgement in self._fingers.judge(batch):
-            events += self._holds(rule, judgement, self._fingers.judged, now_ns)
+        for rule, judgement in self.fingers.judge(batch):
+            events += self._holds(rule, judgement, self.fingers.judged, now_ns)
         return events
 
     def _holds(self, rule: Rule, judgement: Judgement, as_of_seq: int, now_ns: int) -> list[Event]:
@@ -211,7 +211,7 @@ class Alerts:
             "memory": {rule: dict(memory) for rule, memory in self._memory.items() if memory},
             "fired": dict(self.fired),
             "number": self._number,
-            "judged": self._fingers.judged,
+            "judged": self.fingers.judged,
         }
 
     def restore(self, saved: Mapping[str, Any], now_ns: int, newest: int = ANY) -> list[Event]:
@@ -234,7 +234,7 @@ class Alerts:
             received = str(error)[:80]
             raise InvalidInput(f"alerts: expected what export gave, version {VERSION}, received {received}") from None
         self._live, self._past, self.mutes, self._memory = live, past, mutes, memory
-        self.fired, self._number, self._fingers.judged = fired, number, judged
+        self.fired, self._number, self.fingers.judged = fired, number, judged
         return self._retire(saved["rules"], list(self.rules.values()), now_ns)
 
     def _retire(self, identities: Mapping[str, str], rules: Sequence[Rule], now_ns: int) -> list[Event]:
@@ -255,7 +255,7 @@ class Alerts:
             self._live.setdefault(name, {})
             self._memory.setdefault(name, {})
             self.fired.setdefault(name, 0)
-        self._fingers.watch([rule for rule in rules if isinstance(rule, FatFinger)])
+        self.fingers.watch([rule for rule in rules if isinstance(rule, FatFinger)])
 
     # --- bookkeeping ----------------------------------------------------------------------------------------------
 

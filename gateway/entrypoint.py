@@ -34,18 +34,18 @@ from gateway.ingestion.feed import MAX_BYTES, Feed
 from gateway.ingestion.heads import Heads
 from gateway.ingestion.lane import Lane
 from gateway.ingestion.short_cut import LaneProtocol
-from gateway.ingestion.slots import MakeSlots, Slots
+from gateway.ingestion.slots import MakeSlots
 from gateway.intake import MAX_TRADES, Intake
-from gateway.keys import KeyIndex, RequestIndex, compiled_slots
+from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
 from gateway.loss import Loss
 from gateway.metrics import new_registry
+from gateway.quickest import new_look, new_merging, new_parts, new_slots
 from gateway.routes import new_app
 from gateway.routes_patterns import add_patterns
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.folding import CompiledFolding
-from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
-from gateway.state.patterns import Parts, compiled_parts
+from gateway.state.merging import CompiledMerging
 from gateway.stream import Stream
 from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
 from gateway.watch import Watch
@@ -142,24 +142,6 @@ def new_decoder(compiled: bool, secret: bytes) -> Decoder:
     return decoder
 
 
-def new_slots(compiled: bool) -> MakeSlots:
-    """The quickest table of keys that this machine has, as `new_decoder`."""
-    try:
-        return compiled_slots() if compiled and available() else Slots
-    except Exception as error:
-        logger.warning("the compiled table of keys cannot be used, finding duplicates is slower", error=repr(error))
-        return Slots
-
-
-def new_merging(compiled: bool) -> Merging:
-    """The quickest way of merging that this machine has, as `new_decoder`."""
-    try:
-        return CompiledMerging() if compiled and available() else NumpyMerging()
-    except Exception as error:
-        logger.warning("compiled merging cannot be used, merging is slower", error=repr(error))
-        return NumpyMerging()
-
-
 def new_state(settings: GatewaySettings) -> Aggregator:
     """The live state, empty. May take long, as `new_decoder`."""
     basic, parts = settings.statistics == "basic", new_parts(settings.compiled)
@@ -168,15 +150,6 @@ def new_state(settings: GatewaySettings) -> Aggregator:
     if isinstance(state.atoms.merging, CompiledMerging):
         state.atoms.folding = CompiledFolding(len(state.atoms.rows))
     return state
-
-
-def new_parts(compiled: bool) -> Parts:
-    """The quickest way of keeping rates and patterns that this machine has, as `new_decoder`."""
-    try:
-        return compiled_parts() if compiled and available() else Parts()
-    except Exception as error:
-        logger.warning("compiled patterns cannot be used, merging is slower", error=repr(error))
-        return Parts()
 
 
 def new_gateway(
@@ -196,6 +169,7 @@ def new_gateway(
         state, latency, loss=loss, durable=lambda: backbone.status().durable_seq, zones=settings.venue_zones
     )
     bulletin = Bulletin(rules, Kept(settings.data / "alerts.json", journal_id), wall_ns=clocks.wall_ns)
+    bulletin.alerts.fingers.use(new_look(settings.compiled))
     streams = Kept(settings.data / "streams.msgpack", journal_id)
     freshness = new_freshness(settings, streams, clocks)
     is_watched = settings.statistics == "all"

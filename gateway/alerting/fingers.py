@@ -8,8 +8,9 @@ from functools import partial
 import numpy as np
 
 from gateway.alerting.judgement import Judgement, matches
-from gateway.alerting.outliers import PRICE, QUANTITY, Limits, Recent
+from gateway.alerting.outliers import Limits, Recent
 from gateway.alerting.readings import Trades
+from gateway.alerting.rings import PRICE, QUANTITY, Look
 from gateway.alerting.rule_kinds import FatFinger
 from telemetry.trade import Instrument
 
@@ -23,6 +24,10 @@ class Fingers:
         self.judged = 0
         self._instruments: Sequence[Instrument] = ()
         self._recent = Recent()
+
+    def use(self, look: Look) -> None:
+        """Look at batches in this way, which gives the same."""
+        self._recent.look = look
 
     def watch(self, rules: Sequence[FatFinger]) -> None:
         """Judge by these rules from now on; what is known of recent trades stays."""

@@ -26,16 +26,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.alerting.rings import DUE, FIRST, HALVE, PRICE, QUANTITY, STEP, Floats, Ints, Look, Rings, plainly
 from gateway.alerting.rule_kinds import RING, FatFinger
 
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 INSTRUMENTS = 10_000  # 40 MB
-PRICE, QUANTITY = 0, 1
 FLOORS = (0.005, 0.1)
-FIRST, STEP = 32, 384
 FADE = 0.9
-_ZERO = np.zeros(1, np.int64)
 
 
 class Limits:
@@ -47,20 +43,25 @@ class Limits:
         self.low: Floats = np.zeros(0)
         self.high: Floats = np.zeros(0)
         self._wanted = wanted
+        self._judged: NDArray[np.int8] = np.zeros(0, np.int8)  # whether each instrument is: -1 where nobody has asked
 
     def grow(self, size: int) -> None:
         """Make room for instruments that are not judged yet."""
         more = size - len(self.low)
         self.low = np.concatenate((self.low, np.full(more, -np.inf)))
         self.high = np.concatenate((self.high, np.full(more, np.inf)))
+        self._judged = np.concatenate((self._judged, np.full(more, -1, np.int8)))
 
-    def renew(self, codes: Ints, size: int, middle: Floats, deviation: Floats, tail: Floats) -> None:
-        """Take over what `size` trades of each of these instruments say about what the rule judges."""
-        if size < self.rule.trades:
-            return
+    def renew(self, codes: Ints, sizes: Ints, middle: Floats, deviation: Floats, tail: Floats) -> None:
+        """Take over what so many trades of each of these instruments say about what the rule judges."""
+        if (few := sizes < self.rule.trades).any():
+            enough = np.flatnonzero(~few)
+            codes, middle, deviation, tail = codes[enough], middle[enough], deviation[enough], tail[enough]
         spread = self.rule.deviations * np.maximum(deviation, FLOORS[self.row] * np.abs(middle))
         spread[spread == 0] = np.inf  # all trades at price 0 say nothing
-        spread[[not self._wanted(code) for code in codes.tolist()]] = np.inf
+        for code in codes[self._judged[codes] < 0].tolist():
+            self._judged[code] = self._wanted(code)
+        spread[self._judged[codes] == 0] = np.inf
         if self.row == QUANTITY:
             self.high[codes] = np.maximum(middle + spread, self.rule.tail * tail)
         else:
@@ -76,24 +77,21 @@ class Recent:
     """The recent trades of every instrument."""
 
     def __init__(self) -> None:
+        self.look: Look = plainly
         self.left_out = 0
         self.middle: Floats = np.zeros((2, 0))  # medians of the reference: what alerts say was expected
         self._tail: Floats = np.zeros((2, 0))
         self._limits: list[Limits] = []
-        # What passes every rule: one look tells that a batch holds nothing to report, however many rules there are.
-        self._low: Floats = np.zeros(0)
-        self._high: Floats = np.zeros((2, 0))
-        self._count: Ints = np.zeros(0, np.int64)
-        self._due: Ints = np.zeros(0, np.int64)  # the count at which the limits are renewed
-        self._ring = np.zeros((2, 0, RING), np.float32)
+        # What passes every rule is kept with the trades: one look tells that a batch holds nothing to report.
+        self._rings = Rings()
 
     def watch(self, limits: list[Limits]) -> None:
         """Judge by these from now on, beginning with what is known of recent trades."""
         self._limits = limits
-        self._low[:], self._high[:] = -np.inf, np.inf
+        self._rings.low[:], self._rings.high[:] = -np.inf, np.inf
         for each in limits:
-            each.grow(len(self._count))
-        self._renew(np.flatnonzero(self._count >= FIRST))
+            each.grow(len(self._rings.count))
+        self._renew(np.flatnonzero(self._rings.count >= FIRST))
 
     def feed(self, codes: Ints, values: Floats) -> Iterator[tuple[Limits, Ints]]:
         """(limits, places in the batch of the trades that are beyond them), then take the trades in.
@@ -108,67 +106,58 @@ class Recent:
             self.left_out += len(codes) - len(inside)
             yield from ((limits, inside[found]) for limits, found in self.feed(codes[inside], values[:, inside]))
             return
-        if most >= len(self._count):
-            self._grow(min(INSTRUMENTS, max(most + 1, 2 * len(self._count))))
-        rows = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits: radix sort
-        ordered = codes[rows]
-        starts = np.concatenate((_ZERO, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-        lengths = np.concatenate((starts[1:], (len(rows),))) - starts
-        present = ordered[starts]
-        before = self._count[present]
-        if (lengths > before.clip(FIRST, RING)).any():  # judge the end of a large batch by what its beginning says
+        if most >= len(self._rings.count):
+            self._grow(min(INSTRUMENTS, max(most + 1, 2 * len(self._rings.count))))
+        what, found = self.look(self._rings, codes, values)
+        if what == HALVE:  # judge the end of a large batch by what its beginning says
             half = len(codes) // 2
             yield from self.feed(codes[:half], values[:, :half])
-            yield from ((limits, half + found) for limits, found in self.feed(codes[half:], values[:, half:]))
+            yield from ((limits, half + beyond) for limits, beyond in self.feed(codes[half:], values[:, half:]))
             return
-        values = values.take(rows, axis=1)  # several times faster than indexing
-        late = before - self._due[present]
-        if (late >= 0).any():  # those that are half due go with them: one renewal of many is far cheaper than many
-            self._renew(present[(late >= 0) | ((late >= -STEP // 2) & (before >= STEP))])
-        yield from ((limits, rows[found]) for limits, found in self._beyond(ordered, values))
-        place = np.arange(len(rows)) + np.repeat(before - starts, lengths)
-        place = (place & (RING - 1)) + ordered * RING
-        for ring, value in zip(self._ring, values, strict=True):
-            ring.reshape(-1)[place] = value
-        self._count[present] = before + lengths
-
-    def _beyond(self, codes: Ints, values: Floats) -> Iterator[tuple[Limits, Ints]]:
-        above = np.count_nonzero(values > self._high.take(codes, axis=1))  # faster than any()
-        if above or np.count_nonzero(values[PRICE] < self._low.take(codes)):
-            for limits in self._limits:
-                if len(found := limits.beyond(codes, values)):
-                    yield limits, found
+        if what == DUE:
+            self._renew(found)
+            what, found = self.look(self._rings, codes, values)
+        for limits in self._limits if len(found) else ():
+            if len(beyond := found[limits.beyond(codes[found], values[:, found])]):
+                yield limits, beyond
 
     def _grow(self, size: int) -> None:
-        more = size - len(self._count)
-        self._count = np.concatenate((self._count, np.zeros(more, np.int64)))
-        self._due = np.concatenate((self._due, np.full(more, FIRST)))
-        self._low = np.concatenate((self._low, np.full(more, -np.inf)))
-        self._high = np.concatenate((self._high, np.full((2, more), np.inf)), axis=1)
+        more = size - len(self._rings.count)
+        self._rings.grow(size)
         self.middle = np.concatenate((self.middle, np.zeros((2, more))), axis=1)
         self._tail = np.concatenate((self._tail, np.zeros((2, more))), axis=1)
-        self._ring = np.concatenate((self._ring, np.zeros((2, more, RING), np.float32)), axis=1)
         for each in self._limits:
             each.grow(size)
 
     def _renew(self, codes: Ints) -> None:
         if len(codes) == 0:
             return
-        counts = np.minimum(self._count[codes], RING)
-        for size in set(counts.tolist()):
-            chosen = codes[counts == size]
-            recent = self._ring.take(chosen, axis=1)[:, :, :size]
-            recent.sort(axis=2)
-            middle = recent[:, :, size // 2]
-            away = np.abs(recent - middle[:, :, None])
-            away.partition(size // 2, axis=2)
-            deviation = 1.4826 * away[:, :, size // 2]
-            tail = np.maximum(recent[:, :, -(-99 * size // 100) - 1], FADE * self._tail[:, chosen])
+        counts = np.minimum(self._rings.count[codes], RING)
+        widths = np.ceil(np.log2(counts)).astype(np.int64)  # those of about as many trades together
+        for width in set(widths.tolist()):
+            these = np.flatnonzero(widths == width)
+            chosen, sizes = codes[these], counts[these]
+            middle, deviation, tail = self._measured(chosen, sizes, 1 << width)
+            tail = np.maximum(tail, FADE * self._tail[:, chosen])
             self.middle[:, chosen], self._tail[:, chosen] = middle, tail
             for limits in self._limits:
-                limits.renew(chosen, size, *(each[limits.row].astype(np.float64) for each in (middle, deviation, tail)))
-        self._low[codes], self._high[:, codes] = -np.inf, np.inf
+                limits.renew(chosen, sizes, *(each[limits.row] for each in (middle, deviation, tail)))
+        self._rings.low[codes], self._rings.high[:, codes] = -np.inf, np.inf
         for limits in self._limits:
-            self._low[codes] = np.maximum(self._low[codes], limits.low[codes])
-            self._high[limits.row, codes] = np.minimum(self._high[limits.row, codes], limits.high[codes])
-        self._due[codes] = self._count[codes] + np.clip(counts, FIRST, STEP)
+            self._rings.low[codes] = np.maximum(self._rings.low[codes], limits.low[codes])
+            self._rings.high[limits.row, codes] = np.minimum(self._rings.high[limits.row, codes], limits.high[codes])
+        self._rings.due[codes] = self._rings.count[codes] + np.clip(counts, FIRST, STEP)
+
+    def _measured(self, codes: Ints, sizes: Ints, width: int) -> tuple[Floats, Floats, Floats]:
+        """Median, robust deviation and 99 % quantile of the last trades of each, of which there are at most `width`."""
+        recent = self._rings.last.take(codes, axis=1)[:, :, :width]
+        if (sizes < width).any():
+            recent[:, np.arange(width) >= sizes[:, None]] = np.inf  # behind all others
+        recent.sort(axis=2)
+        places = np.arange(len(codes))
+        middle = recent[:, places, sizes // 2]
+        away = np.abs(recent - middle[:, :, None])
+        away.sort(axis=2)
+        deviation = np.float32(1.4826) * away[:, places, sizes // 2]
+        tail = recent[:, places, -(-99 * sizes // 100) - 1]
+        return middle.astype(np.float64), deviation.astype(np.float64), tail.astype(np.float64)

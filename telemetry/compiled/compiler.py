@@ -17,12 +17,14 @@ from telemetry.compiled import library
 from telemetry.compiled.signatures import (
     BYTES,
     CODES,
+    DOUBLES,
     INDICES,
     INTEGER,
     INTEGERS,
     LONGS,
     MATRIX,
     READ_ONLY,
+    SINGLES,
     TEXT,
     UNSIGNED,
     Scalar,
@@ -30,8 +32,20 @@ from telemetry.compiled.signatures import (
     Type,
 )
 
-# for entries
-__all__ = ["BYTES", "CODES", "INDICES", "INTEGER", "INTEGERS", "LONGS", "MATRIX", "READ_ONLY", "TEXT", "UNSIGNED"]
+__all__ = [
+    "BYTES",
+    "CODES",
+    "DOUBLES",
+    "INDICES",
+    "INTEGER",
+    "INTEGERS",
+    "LONGS",
+    "MATRIX",
+    "READ_ONLY",
+    "SINGLES",
+    "TEXT",
+    "UNSIGNED",
+]  # for entries
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 

@@ -110,6 +110,14 @@ def _counted(young: Array, of_young: Array, old: Array, of_old: Array, results: 
 
 
 @part
+def _burst(of: int, millisecond: int, total: int) -> tuple[int, int]:
+    """The cell of a millisecond's trades, and what they are in it."""
+    unit = millisecond // _SLOT_MS
+    value = (total << BURST_SHIFT) | (LATEST - (millisecond - unit * _SLOT_MS))
+    return (of << INSTRUMENT_SHIFT) + ((unit + _CODE) << UNIT_SHIFT) + BURST, value
+
+
+@part
 def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, entries: Array, results: Array) -> bool:
     """Whether a candidate is an entry now: it is none where ten are known to beat it."""
     slot, key = block[at + SLOT], block[at + KEY]
@@ -159,11 +167,8 @@ def take(
             if of < TRACKED:
                 key = block[at] + ((of - local) << MILLISECOND_SHIFT)
                 total = _counted(young, of_young, old, of_old, results, key, block[at + 1])
-                millisecond = (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET
-                unit = millisecond // _SLOT_MS
                 if of < instruments:
-                    value = (total << BURST_SHIFT) | (LATEST - (millisecond - unit * _SLOT_MS))
-                    key = (of << INSTRUMENT_SHIFT) + ((unit + _CODE) << UNIT_SHIFT) + BURST
+                    key, value = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, total)
                     _cell(cells, values, late, results, frontier, key, value)
             at += 2
         for _ in range(ranges[number, CANDIDATES]):

@@ -36,4 +36,5 @@ BYTES, UNSIGNED, INTEGERS = ArrayOf(Scalar("uint8")), ArrayOf(Scalar("uint64")),
 INDICES, MATRIX = ArrayOf(Scalar("uint32")), ArrayOf(INTEGER, 2)
 # Those that are only read, writable or not.
 TEXT, READ_ONLY = replace(BYTES, readonly=True), replace(UNSIGNED, readonly=True)
+DOUBLES, SINGLES = ArrayOf(Scalar("float64")), ArrayOf(Scalar("float32"))
 LONGS, CODES = replace(INTEGERS, readonly=True), replace(INDICES, readonly=True)
