@@ -121,6 +121,7 @@ class Dispatcher:
         self.received(worker, attempt, now)
         lease = self._fleet.settled(worker, attempt, last - first + 1, verdict)
         if lease is not None:
+            self._patience.note_verdict(lease, now)
             self._return(lease, verdict.value)
 
     def withdraw(self, attempt: int, worker: str, now: float, *, beyond: int | None = None) -> None:
@@ -128,8 +129,7 @@ class Dispatcher:
 
         Without `beyond`, `worker` gets no further lease until its next heartbeat.
         """
-        holder = self._fleet.get(worker)
-        if holder is None or attempt not in holder.held:
+        if (holder := self._fleet.get(worker)) is None or attempt not in holder.held:
             return
         lease = holder.held[attempt]
         if beyond is None:

@@ -106,7 +106,7 @@ class Fleet:
     def sole_lease(self, seq: int) -> Held | None:
         """The lease of a trade, if it is the only one, is not back and retries no suspect."""
         leases = self.overlapping(seq, seq)
-        if len(leases) != 1 or leases[0].suspect is not None or leases[0].returned:
+        if len(leases) != 1 or leases[0].suspect is not None or leases[0].returned_at is not None:
             return None
         return leases[0]
 
@@ -130,7 +130,7 @@ class Fleet:
         if holder is None or attempt not in holder.held:
             return None
         lease = self._returned[attempt] = holder.take(attempt, now)
-        lease.returned = True
+        lease.returned_at = now
         return lease
 
     def settled(self, worker: str, attempt: int, trades: int, verdict: Verdict) -> Held | None:

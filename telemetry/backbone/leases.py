@@ -37,10 +37,12 @@ class Limits:
     beat_seconds: float = 0.5
     beats_missed: int = 3
     deadline_seconds: float = 5.0
-    coalesce_trades: int = 4_096  # fewer than these wait for a lease that is out, so that under load leases get larger
+    coalesce_trades: int = 16_384  # fewer than these wait for a lease that is out, so that under load leases get larger
     coalesce_seconds: float = 0.005  # at most, and at most coalesce_factor times the median of recent leases
     coalesce_factor: float = 2.0
     pace_seconds: float = 0.004  # few trades go at least so long after the lease before
+    pace_factor: float = 3.0  # or so many times what results lately took from their return to their verdict:
+    pace_most_seconds: float = 0.012  # who is busy merging gets fewer and larger ones, which cost less
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -71,7 +73,7 @@ class Held:
     sent_at: float
     since: float = 0.0  # when it became its worker's oldest; its deadline counts from here
     suspect: Suspect | None = None
-    returned: bool = False  # its result is here, the verdict is not
+    returned_at: float | None = None  # its result is here since then, the verdict is not
     open: bool = True  # some trade of it is not accepted yet
 
     def overlaps(self, first: int, last: int) -> bool:
@@ -85,13 +87,15 @@ class Patience:
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._recent: deque[float] = deque(maxlen=32)  # sent to returned
+        self._verdicts: deque[float] = deque(maxlen=32)  # returned to settled
+        self.pace_seconds = limits.pace_seconds
         self.sent_at = -limits.pace_seconds  # when the newest lease was sent
         self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
         self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
 
     def few_until(self, newest: float | None) -> float:
         """Until when few trades wait; `newest` is when the newest lease that is out was sent, None when none is."""
-        paced = self.sent_at + self._limits.pace_seconds
+        paced = self.sent_at + self.pace_seconds
         return paced if newest is None else max(paced, newest + self.coalesce_seconds)
 
     def note(self, seconds: float) -> None:
@@ -100,3 +104,11 @@ class Patience:
         limits, usual = self._limits, median(self._recent)
         self.seconds = max(limits.second_floor_seconds, limits.second_factor * usual)
         self.coalesce_seconds = min(limits.coalesce_seconds, limits.coalesce_factor * usual)
+
+    def note_verdict(self, lease: Held, now: float) -> None:
+        """The result of a lease was judged, so merged if it was good."""
+        if lease.returned_at is not None:
+            limits = self._limits
+            self._verdicts.append(now - lease.returned_at)
+            busy = min(limits.pace_most_seconds, limits.pace_factor * median(self._verdicts))
+            self.pace_seconds = max(limits.pace_seconds, busy)

@@ -116,6 +116,19 @@ def test_few_trades_wait_a_little_for_more_after_the_lease_before_also_when_that
     assert ranges(it.next(0.02)) == [(4, 4)]
 
 
+def test_the_longer_results_take_to_be_merged_the_longer_few_trades_wait_up_to_a_limit() -> None:
+    limits = {"pace_seconds": 0.004, "pace_factor": 2.0, "pace_most_seconds": 0.012}
+    for merging, wait in ((0.001, 0.004), (0.003, 0.006), (0.020, 0.012)):
+        it, send = busy("a", "b", **limits)
+        it.received(send.worker, send.attempt, 1.0)
+        settle(it, send, now=1.0 + merging)
+        it.available(2)
+        only(it.next(2.0))
+        it.available(3)
+        assert it.received("a", 2, 2.0) or it.received("b", 2, 2.0)
+        assert it.coalescing() == pytest.approx(2.0 + wait)
+
+
 def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:
     it, send = busy("a", "b")
     it.available(2)
