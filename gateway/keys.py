@@ -18,7 +18,8 @@ from typing import NamedTuple
 import numpy as np
 
 from gateway.ingestion.digest_table import Ring
-from gateway.ingestion.slots import FOUR, I64, PRINT, SEQ, U64, Claimed, CompiledSlots, MakeSlots, Mask, Slots
+from gateway.ingestion.entries import FOUR, PRINT, SEQ, U64
+from gateway.ingestion.slots import I64, Claimed, CompiledSlots, MakeSlots, Mask, Slots
 from telemetry.backbone.record import Record
 from telemetry.digests import Keys
 from telemetry.errors import TryAgain

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.ingestion.slots import FOUR, I64, SEQ, U64, Claimed, Entries, MakeSlots, Slots
+from gateway.ingestion.entries import FOUR, SEQ, U64, Entries
+from gateway.ingestion.slots import I64, Claimed, MakeSlots, Slots
 from telemetry.digests import Keys
 
 _FIRST_SLOTS = 1 << 14
@@ -125,7 +126,8 @@ class Ring:
             slots.put(self.entries, start, stop)
 
     def _tend(self, added: int) -> None:
-        """Begin, continue or finish the next table."""
+        """Begin, continue or finish the next table; have memory ready."""
+        self.entries.take_pages(self.written)
         self._owed += added
         if self._next is not None:
             if self._owed * _BACKFILL >= _BACKFILL_MIN:

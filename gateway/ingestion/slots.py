@@ -7,55 +7,23 @@ rarely touches the entries in vain. 0 is a free slot. Linear probing; slots are 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
+from gateway.ingestion.entries import FOUR, HIGH, LOW, PRINT, SEQ, U64, Entries
+from gateway.ingestion.pages import take_pages
 from telemetry.digests import Keys
 
-U64 = npt.NDArray[np.uint64]
 I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Tags = npt.NDArray[np.uint32]
 
+MANY = 1 << 19  # slots whose memory is taken in a thread
 FEW = 16  # up to here a plain loop is faster than NumPy
-FOUR = 4  # words of an entry that is a trade's key
-LOW, HIGH, PRINT, SEQ = range(FOUR)  # the words that every entry begins with
 _MASK64 = (1 << 64) - 1
-
-
-class Entries:
-    """A ring of entries of some 64-bit words. Its memory is reserved at once, and used only as it fills."""
-
-    def __init__(self, size: int, words: int) -> None:
-        self.size, self.words = size, words
-        self.flat: U64 = np.zeros(size * words, np.uint64)
-        self.rows: U64 = self.flat.reshape(size, words)
-        self.view = self.flat.data  # plain integers, quicker for a few
-
-    def spans(self, number: int, count: int) -> list[tuple[int, int]]:
-        """The places of so many entries from the one with this number on: one span, or two around the ring's end."""
-        start = number % self.size
-        stop = start + count
-        return [(start, stop)] if stop <= self.size else [(start, self.size), (0, stop - self.size)]
-
-    def write(self, number: int, block: U64) -> None:
-        """Write the entries from `number` on."""
-        for start, stop in self.spans(number, len(block)):
-            self.rows[start:stop], block = block[: stop - start], block[stop - start :]
-
-    def write_one(self, place: int, entry: Iterable[int]) -> None:
-        """Write one entry."""
-        view = self.view
-        for at, word in enumerate(entry, place * self.words):
-            view[at] = word
-
-    def entry(self, place: int) -> Sequence[int]:
-        """One entry."""
-        words: Sequence[int] = self.view[place * self.words : (place + 1) * self.words].tolist()
-        return words
 
 
 class Claimed(NamedTuple):
@@ -81,9 +49,12 @@ class Slots:
         self._factor = secrets.randbits(64) | 1
         self._table = np.zeros(count, np.uint32)  # np.empty would be in huge pages: a pause for each
         self._view = self._table.data
+        self._taking = take_pages(self._table) if count >= MANY else None
 
     def warm(self, slots: int) -> bool:
         """Touch the memory of the next `slots` slots; True when that was the last of it."""
+        if self._taking is not None and self._taking.is_alive():
+            return False
         self._table[self._warmed : self._warmed + slots] = 0
         self._warmed += slots
         return self._warmed >= self.count

@@ -14,7 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ingestion.digest_table import Ring
-from gateway.ingestion.slots import FOUR, SEQ, MakeSlots, Slots
+from gateway.ingestion.entries import FOUR, SEQ
+from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, Record, decode_record, encode_record
 from telemetry.decode_compiled import available

@@ -1,0 +1,56 @@
+"""Memory is taken from the system ahead of its use, by a thread, and nothing in it changes."""
+
+from __future__ import annotations
+
+import mmap
+import struct
+import sys
+import time
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from gateway.ingestion.entries import AHEAD, FOUR, Entries
+from gateway.ingestion.pages import take_pages
+
+SIZE = 4 << 20
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
+
+
+def share_there(array: npt.NDArray[Any]) -> float:
+    """The share of an array's pages that are in memory."""
+    first, last = array.ctypes.data // mmap.PAGESIZE, (array.ctypes.data + array.nbytes - 1) // mmap.PAGESIZE
+    with open("/proc/self/pagemap", "rb") as pages:
+        pages.seek(8 * first)
+        words = struct.unpack(f"<{last - first + 1}Q", pages.read(8 * (last - first + 1)))
+    there: int = sum(word >> 63 for word in words)
+    return there / len(words)
+
+
+def mapped() -> npt.NDArray[np.uint8]:
+    """Memory that nobody has used yet."""
+    return np.frombuffer(mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
+
+
+def test_the_pages_of_an_array_are_there_when_the_thread_has_ended_and_hold_what_they_held() -> None:
+    array = mapped()
+    array[SIZE // 2] = 7
+    assert share_there(array) < 1
+    thread = take_pages(array)
+    assert thread is not None
+    thread.join(10)
+    assert share_there(array) == 1
+    assert array[SIZE // 2] == 7
+    assert np.count_nonzero(array) == 1
+
+
+def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that() -> None:
+    entries = Entries(16 * AHEAD, FOUR)
+    entries.take_pages(1)
+    deadline = time.monotonic() + 10
+    while share_there(entries.rows[:AHEAD]) < 1:
+        assert time.monotonic() < deadline, "the memory of the next entries did not come"
+    entries.take_pages(2)
+    assert share_there(entries.rows[4 * AHEAD :]) == 0
