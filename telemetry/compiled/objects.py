@@ -21,6 +21,7 @@ BLANK, LINE = b" \n"
 _TAB, _RETURN = b"\t\r"
 _QUOTE, _COLON, _COMMA, _OPEN, _CLOSE = b'":,{}'
 _N, _U, _L = b"nul"
+_NONE = np.uint64(0)
 _REQUIRED = 1 << at.SYMBOL | 1 << at.PRICE | 1 << at.QUANTITY
 
 
@@ -110,36 +111,88 @@ def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
 
 
 @part
+def _is_same(text: Array, place: int, other: int, size: int) -> bool:
+    """Whether so many bytes at two places are the same, at least 8 and at most 24."""
+    last = size - WORD_BYTES
+    middle = min(last, WORD_BYTES)
+    others = word_at(text, place) ^ word_at(text, other)
+    others |= word_at(text, place + middle) ^ word_at(text, other + middle)
+    return others | word_at(text, place + last) ^ word_at(text, other + last) == _NONE  # type: ignore[no-any-return]
+
+
+@part
+def _shaped_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> tuple[int, int]:
+    """The fields that begin as those of the shape, byte for byte: how many, and the place behind the last value."""
+    fields = follows[at.SHAPE]
+    for index in range(fields):
+        one = at.SHAPE + 1 + 3 * index
+        field, start, value = follows[one], follows[one + 1], follows[one + 2]
+        size = value - start
+        if size < WORD_BYTES or size > 3 * WORD_BYTES or not _is_same(text, place, start, size):
+            return index, place
+        place = _value_at(text, skip(text, place + size, newline), slots, field)
+        if place == DOUBT:
+            return fields, DOUBT
+    return fields, place
+
+
+@part
 def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> int:
-    """One object: its values in `slots`. `follows` has the field that came behind each one last time."""
+    """One object: its values in `slots`. `follows` has the field that came behind each one last time, and the shape."""
     for slot in range(at.SEEN):
         slots[slot] = at.DEFAULTS[slot]
     if text[place] != _OPEN:
         return DOUBT
+    known, place = _shaped_at(text, place, newline, slots, follows)
     seen, last = 0, len(at.FIELDS)
+    for index in range(known):
+        last = follows[at.SHAPE + 1 + 3 * index]
+        seen |= 1 << last
+    if place == DOUBT:
+        return DOUBT
+    if known == 0 or text[place] != _CLOSE:
+        place, seen = _fields_at(text, place, newline, slots, follows, known, seen, last)
+        if place == DOUBT:
+            return DOUBT
+    slots[at.SEEN] |= seen
+    if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
+        return DOUBT
+    return place + 1
+
+
+@part
+def _fields_at(
+    text: Array, place: int, newline: int, slots: Array, follows: Array, known: int, seen: int, last: int
+) -> tuple[int, int]:
+    """All fields behind the first `known` ones, of which `last` was the last one, up to the end of the object: that
+    place, and the fields that were seen. Leaves the shape of the trade."""
     while True:
+        start = place
+        if known > 0:
+            place = skip(text, place, newline)
+            if text[place] != _COMMA:
+                break
         place = skip(text, place + 1, newline)
         if text[place] != _QUOTE:
-            return DOUBT
+            return DOUBT, seen
         field = _field_at(text, place + 1, follows[last])
         if field == DOUBT or seen >> field & 1:
-            return DOUBT
+            return DOUBT, seen
         follows[last] = field
         seen |= 1 << field
         last = field
         place = skip(text, place + 1 + _NAME_SIZES[field], newline)
         if text[place] != _COLON:
-            return DOUBT
-        place = _value_at(text, skip(text, place + 1, newline), slots, field)
+            return DOUBT, seen
+        place = skip(text, place + 1, newline)
+        one = at.SHAPE + 1 + 3 * known
+        follows[one], follows[one + 1], follows[one + 2] = field, start, place
+        known += 1
+        place = _value_at(text, place, slots, field)
         if place == DOUBT:
-            return DOUBT
-        place = skip(text, place, newline)
-        if text[place] != _COMMA:
-            break
-    slots[at.SEEN] |= seen
-    if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
-        return DOUBT
-    return place + 1
+            return DOUBT, seen
+    follows[at.SHAPE] = known
+    return place, seen
 
 
 @part

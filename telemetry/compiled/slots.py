@@ -51,7 +51,10 @@ HAVE = TOTALS + len(TEXT_COLUMNS)  # how many trades have each integer that not 
 KNOWN = HAVE + len(INTEGER_COLUMNS) - ALWAYS  # the number of instruments
 RECORDS = KNOWN + 1  # the bytes of their records, see columns.collect
 RESULT = RECORDS + 1
-FOLLOWS = len(FIELDS) + 1  # behind all: the field that came behind each one last time, and first in a trade
+# Behind all: the field that came behind each one last time, and first in a trade; then the shape of the last trade that
+# had another one than those before: how many fields, and of each its number and where it and its value began.
+SHAPE = len(FIELDS) + 1
+FOLLOWS = SHAPE + 1 + 3 * len(FIELDS)
 
 # The memory that one pass over many trades works in: what of each type it has for each trade, in this order.
 INTEGERS = len(INTEGER_COLUMNS) + ENTRY  # i64, behind RESULT + FOLLOWS: columns; entries of instruments

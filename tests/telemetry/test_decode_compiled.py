@@ -71,6 +71,37 @@ def READING() -> CompiledReading:  # noqa: N802 - Hypothesis allows no fixtures 
     return _kept[0]
 
 
+_ONE = b'{"symbol":"A","side":"buy","price":1.5,"quantity":2,"timestamp":1763800000000000000}'
+_SHAPES = (
+    _ONE,
+    _ONE[:-1] + b',"account":"x"}',
+    _ONE[:-1] + b',"side":"sell"}',
+    _ONE[:-1] + b',"price":1}',
+    _ONE[:-1] + b" }",
+    _ONE[:-1] + b",}",
+    _ONE.replace(b",", b" ,"),
+    _ONE.replace(b":", b": "),
+    _ONE.replace(b'"side":"buy",', b""),
+    _ONE.replace(b'"side":"buy"', b'"side":null'),
+    _ONE.replace(b'"price":1.5,', b""),
+    _ONE.replace(b'"quantity"', b'"quantities"'),
+    _ONE.replace(b',"timestamp":1763800000000000000', b""),
+    _ONE.replace(b'"symbol":"A","side":"buy"', b'"side":"buy","symbol":"A"'),
+    _ONE.replace(b'"A","side"', b'"A,\\"side\\":","side"'),
+    b'{"symbol":"B","price":3,"quantity":4}',
+    b"{}",
+)
+
+
+@pytest.mark.parametrize("before", _SHAPES)
+@pytest.mark.parametrize("after", _SHAPES)
+def test_a_trade_is_read_alike_whatever_shape_the_one_before_had(
+    reading: CompiledReading, before: bytes, after: bytes
+) -> None:
+    agree(reading, b"[" + b",".join((_ONE, before, after, before, _ONE)) + b"]", "json")
+    agree(reading, b"\n".join((_ONE, before, after, before, _ONE)), "lines")
+
+
 @pytest.mark.parametrize("name", FULL)
 def test_every_field_is_read_without_a_doubt_also_as_null_and_when_it_is_missing(
     reading: CompiledReading, name: str
