@@ -11,6 +11,8 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from itertools import chain
+from math import prod
 from typing import NamedTuple
 
 from telemetry.compiled import cells
@@ -38,6 +40,16 @@ _MOST_SCALE = 76
 _TEXTS = frozenset(range(at.ACTION + 1))
 _DECIMALS = frozenset((at.PRICE, at.QUANTITY, at.MULTIPLIER, at.FEE))
 _MOMENTS = frozenset((at.TIMESTAMP, at.SENT_AT, at.ORDER_SENT_AT))
+_OF_INSTRUMENTS = frozenset((at.SYMBOL, at.VENUE, at.CURRENCY, at.KIND, at.MULTIPLIER))
+_WHOLE = {  # the kinds in which a column is read whole
+    at.TRADE_ID: (cells.TEXTS, cells.CODED),
+    at.ACCOUNT: (cells.TEXTS, cells.CODED),
+    at.SIDE: (cells.CODED,),
+    at.PRICE: (cells.DECIMALS, cells.DOUBLES),
+    at.QUANTITY: (cells.DECIMALS, cells.DOUBLES),
+    at.TIMESTAMP: (cells.TICKS, cells.INTEGERS),
+}
+_MOST_CODES = 1 << 62
 _SLOTS = {name: field for field, name in enumerate(at.FIELDS)}
 
 
@@ -112,6 +124,23 @@ def _plan(body: bytes | memoryview) -> Plan:
         if entries > MAX_ENTRIES:
             raise Doubt("many entries")
     raise Doubt("no batch")
+
+
+def ordered(plan: Plan) -> list[int]:
+    """The columns as compiled code wants them, see telemetry.compiled.cells."""
+    columns = [plan.columns[start : start + cells.SIZE] for start in range(0, len(plan.columns), cells.SIZE)]
+    made = [column for column in columns if column[cells.SLOT] >> 1 in _OF_INSTRUMENTS]
+    codes = prod(column[cells.COUNT] for column in made)
+    if codes >= _MOST_CODES or any(column[cells.KIND] != cells.CODED or column[cells.VALID] >= 0 for column in made):
+        made = []
+    whole = [
+        column
+        for column in columns
+        if column[cells.VALID] < 0 and column[cells.KIND] in _WHOLE.get(column[cells.SLOT] >> 1, ())
+    ]
+    rest = [column for column in columns if column not in made and column not in whole]
+    head = (len(made), len(whole), len(columns), plan.entries)
+    return [*head, *chain.from_iterable(made + whole + rest)]
 
 
 def _messages(body: bytes | memoryview) -> Iterator[_Message]:

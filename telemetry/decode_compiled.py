@@ -15,10 +15,10 @@ from typing import Any
 
 import numpy as np
 
-from telemetry.arrow_plan import plan_of
+from telemetry.arrow_plan import ordered, plan_of
 from telemetry.columns import Columns
 from telemetry.compiled import slots as at
-from telemetry.compiled.cells import SIZE
+from telemetry.compiled.cells import room_for
 from telemetry.decode_memory import Memory, Output
 from telemetry.decode_reference import MAX_TRADES, Media
 from telemetry.digests import Digests, Keys
@@ -136,17 +136,16 @@ class CompiledReading:
         """The trades of an Arrow stream as columns. Raises Doubt, also for more instruments. `text` is the body."""
         plan = plan_of(body)
         text = np.frombuffer(body, U8) if text is None else text
-        entries = np.empty(2 * plan.entries, I64)
+        entries = np.empty(room_for(plan.entries), I64)
         for one in plan.dictionaries:
             place = (one.offsets, one.offset_bytes, one.blob, one.blob_end, one.entries)
             if self._find_entries(text, *place, entries, one.first) < 0:
                 raise Doubt("an entry that is not plain")
-        cells = np.array(plan.columns, I64)
+        columns = np.array(ordered(plan), I64)
         memory = self._take(plan.rows)
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         try:
-            columns = len(cells) // SIZE
-            count = self._read_rows(text, cells, entries, columns, self._words, plan.rows, memory.capacity, *work)
+            count = self._read_rows(text, columns, entries, self._words, plan.rows, memory.capacity, *work)
             if count < 0 or memory.integers[at.KNOWN] > most_instruments:
                 raise Doubt("not known to the reader, or too many instruments")
             return self._collected(text, count, received_at, memory, 0)

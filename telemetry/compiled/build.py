@@ -25,7 +25,7 @@ _RUNTIME = ("memset", "memcpy", "memmove")  # the backend calls them by name
 _OPTIMIZE = 3
 # How numba describes an exception that a function raises: pointers, which nobody follows here, see wrapping.
 _EXCEPTION = re.compile(
-    r'^(@"?\.const\.picklebuf\.\w+"? = .*constant (\{ ptr, i32, ptr, ptr, i32 \})) \{.*?\}', re.MULTILINE
+    r'^(@"?\.const\.picklebuf\.[\w.]+"? = .*constant (\{ ptr, i32, ptr, ptr, i32 \})) \{.*?\}', re.MULTILINE
 )
 
 

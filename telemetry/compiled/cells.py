@@ -1,4 +1,7 @@
-"""What compiled code is told of a column of an Arrow body: SIZE integers, in this order. Places are those of the body.
+"""What compiled code is told of the columns of an Arrow body. Places are those of the body.
+
+First HEAD integers: how many columns make the instrument, by their codes; how many more are read whole; how many there
+are, in this order; how many entries all dictionaries have. Then SIZE integers for each column:
 
 SLOT    of the field, see telemetry.compiled.slots
 KIND    one of those below
@@ -12,5 +15,13 @@ ENTRIES of coded texts: where their entries begin among all (start and length ea
 
 from __future__ import annotations
 
+HEAD = 4
+
 SLOT, KIND, VALUES, BLOB, BLOB_END, VALID, WIDTH, IS_SIGNED, SCALE, ENTRIES, COUNT, SIZE = range(12)
 TEXTS, CODED, DECIMALS, DOUBLES, INTEGERS, TICKS = range(6)
+MEMO = 1024  # codes that are remembered, with their instruments
+
+
+def room_for(entries: int) -> int:
+    """Integers for start and length of each entry, one for what it means, and the memory of codes."""
+    return 3 * entries + 2 * MEMO

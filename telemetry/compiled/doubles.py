@@ -25,6 +25,15 @@ def strip(mantissa: int, scale: int) -> tuple[int, int]:
 
 
 @part
+def shortest_like(value: float, scale: int) -> tuple[int, int]:
+    """As `shortest`, for a value that may have as many decimals as the one before it: that is tried first."""
+    scaled = np.rint(value * _POWERS[scale])
+    if -_EXACT < scaled < _EXACT and scaled / _POWERS[scale] == value:
+        return strip(np.int64(scaled), scale)  # type: ignore[arg-type]  # numba's integers are one type
+    return shortest(value)
+
+
+@part
 def shortest(value: float) -> tuple[int, int]:
     """The decimal of at most 15 digits that reads back as the same double: the shortest. A scale of DOUBT else.
 

@@ -100,6 +100,31 @@ def test_what_is_read_in_place_is_what_pyarrow_reads(block: int) -> None:
     assert columns >= 50
 
 
+@pytest.mark.parametrize("instruments", [1, 3, 700])
+def test_rows_of_many_instruments_are_told_apart_by_the_codes_of_all_that_makes_them(instruments: int) -> None:
+    draw, count = random.Random(SEED + instruments), 5000
+
+    def coded(*values: str | None) -> Any:
+        return pa.array(draw.choices(values, k=count)).dictionary_encode()
+
+    table = {
+        "symbol": coded(*(f"S{number}" for number in range(instruments))),
+        "venue": coded("", "X", "Y"),
+        "currency": coded("USD", "EUR"),
+        "account": coded("", "desk-1", "desk-2"),  # whose trades are fills where nothing else is said
+        "side": coded("buy", "sell"),
+        "price": [draw.choice((1.5, 2.25, 3.0, 1e-9)) for _ in range(count)],
+        "quantity": pa.array([Decimal(draw.randrange(1, 100)) / 10 for _ in range(count)], pa.decimal128(18, 1)),
+        "trade_id": [f"t-{number}" * (number % 3) for number in range(count)],
+        "timestamp": pa.array(range(NOW, NOW + count)),
+    }
+    for kind in ({}, {"kind": coded("print", "fill")}, {"kind": coded("print", None)}):
+        body = stream(pa.table(table | kind))
+        batch = COMPILED.plain_arrow(body, NOW)
+        assert batch is not None, SEED
+        assert result(batch) == result(PLAIN.decode(body, "arrow", NOW)), SEED
+
+
 def test_doubles_are_the_shortest_decimals_that_read_back() -> None:
     draw = random.Random(SEED)
     prices = [draw.randrange(-(10**15) + 1, 10**15) / 10 ** draw.randrange(0, 19) for _ in range(5000)]
