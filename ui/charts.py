@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -150,7 +151,7 @@ def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
             "lineStyle": {"color": colour, "type": "dashed", "width": 1},
             "label": {
                 "position": "end",
-                "formatter": last["close"],
+                "formatter": f"{Decimal(last['close']):,f}",
                 "color": "#ffffff",
                 "backgroundColor": colour,
                 "padding": [3, 5],

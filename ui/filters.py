@@ -76,7 +76,7 @@ def _choose(name: str, chosen: tuple[str, ...], known: Sequence[str]) -> None:
         label_visibility="collapsed",
         on_change=_changed,
         args=(name, key),
-        width=190,
+        width=172,  # two of them beside one another on a telephone
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import streamlit as st
 
+from ui import figures
 from ui.ticket import SIDES
 
 KEY = "ticket form"
@@ -57,6 +58,11 @@ def _component() -> Callable[..., Any]:
     return st.components.v2.component("telemetry_ticket", html=_html(), css=css, js=js)
 
 
+def completion(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """The symbols to complete from: the most traded, by name, because what stays as it is need not be sent again."""
+    return sorted(figures.matching(rows, "")[:SYMBOLS])
+
+
 def form(
     symbols: Sequence[str],
     refused: Mapping[str, str],
@@ -72,7 +78,7 @@ def form(
 
     While `on_send` runs, `given()` is what was typed."""
     data = {
-        "symbols": sorted(symbols[:SYMBOLS]),  # by name: what stays as it is, is sent once
+        "symbols": list(symbols),
         "refused": dict(refused),
         "before": dict(before),
         "answered": answered,

@@ -19,6 +19,7 @@ pytestmark = pytest.mark.timeout(240)
 SHOWN_SECONDS = 2.0  # from the click to the eye
 NOTICED_SECONDS = 3.0  # from the gateway's death to the banner
 _numbers = count()
+PAGES = ("", "symbol?symbol=BEFORE", "ticket", "alerts", "pipeline")
 AWAY = re.compile("The gateway is away since")
 
 
@@ -122,7 +123,7 @@ def test_a_new_alert_is_read_out_and_one_that_was_there_is_not(context: BrowserC
     expect(announced).to_contain_text("LOUD", timeout=PATIENCE)
 
 
-@pytest.mark.parametrize("address", ["", "symbol?symbol=BEFORE", "ticket", "alerts", "pipeline"])
+@pytest.mark.parametrize("address", PAGES)
 def test_when_the_gateway_dies_a_page_says_so_and_is_live_again_without_a_reload(
     context: BrowserContext, stack: Stack, address: str
 ) -> None:
@@ -143,6 +144,20 @@ def test_when_the_gateway_dies_a_page_says_so_and_is_live_again_without_a_reload
     expect(page.locator(".strip")).to_have_attribute("data-as-of-seq", str(last), timeout=PATIENCE)
     assert page.evaluate("window.kept") is True
     assert min(seconds) < NOTICED_SECONDS
+
+
+def test_when_the_gateway_is_back_the_banner_goes_from_all_pages_that_are_open(
+    context: BrowserContext, stack: Stack
+) -> None:
+    stack.post(symbol="BEFORE", side="buy", quantity="1", price="10")
+    pages = [visit(context, stack, address) for address in PAGES]
+    stack.kill("gateway")
+    for page in pages:
+        expect(page.get_by_text(AWAY)).to_be_visible(timeout=PATIENCE)
+    stack.start("gateway")
+    stack.until_answers(f"{stack.gateway_url}/readyz")
+    for page in pages:
+        expect(page.get_by_text(AWAY)).to_be_hidden(timeout=PATIENCE)
 
 
 def test_an_empty_page_sends_a_sample_and_a_double_click_counts_once(

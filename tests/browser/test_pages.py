@@ -112,6 +112,8 @@ def test_the_way_of_a_trade_shows_figures_at_each_hop(context: BrowserContext, l
     hops = page.locator(".hops[data-flow=true] section")
     expect(hops).to_have_count(5, timeout=PATIENCE)
     expect(page.locator("[data-name=Applied] b")).to_have_text(f"{applied:,}", timeout=PATIENCE)
+    # The trades of the last ten seconds, which may be over; but a figure.
+    expect(page.locator("[data-name=Accepted]")).to_contain_text(re.compile(r"trades per second\s*[\d.]+"))
     expect(page.locator("[data-name=Durable]")).to_contain_text(re.compile(r"journal\s*[\d.]+ kB"))
     expect(page.locator("section[data-name^=Worker]")).to_have_count(1)
     expect(page.get_by_role("region", name="Stages")).to_contain_text("End to end")

@@ -28,7 +28,7 @@ from tests.ui.scripted_stream import until
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SESSIONS = 8
-INGEST_SECONDS = 6.0
+INGEST_SECONDS = 4.0
 CONNECTIONS = 4
 NICE = 10
 AGE_SECONDS = 3.0
@@ -43,7 +43,7 @@ def test_ten_viewers_see_young_figures_and_cost_the_gateway_at_most_a_tenth(
     with ExitStack() as all_of, Stack(tmp_path) as stack:
         core = _share_cores(all_of, stack)
         ingest(stack)  # the first seconds of a gateway are none of its usual ones
-        alone = [ingest(stack)]
+        alone = [ingest(stack), ingest(stack)]
         viewing = all_of.enter_context(_viewing(browser, chromium, core, tmp_path))
         contexts = [viewing.new_context(viewport={"width": 1280, "height": 900}) for _ in range(2)]
         with ExitStack() as sessions:
@@ -54,14 +54,16 @@ def test_ten_viewers_see_young_figures_and_cost_the_gateway_at_most_a_tenth(
                     expect(line(page, "S00")).to_be_visible(timeout=PATIENCE)
                 until(lambda: min(viewer.updates for viewer in viewers) > 0, PATIENCE / 1000)
                 old = sorted(age for page in pages for age in ages(page, load))
-            watched = ingest(stack)
+            watched = [ingest(stack) for _ in range(3)]
         for context in contexts:
             context.close()
         alone.append(ingest(stack))
-    p95, ratio = statistics.quantiles(old, n=20)[18], watched.rate / statistics.mean(one.rate for one in alone)
+    # The best of three: the machine may be busy with something else.
+    p95, ratio = statistics.quantiles(old, n=20)[18], max(watched).rate / max(alone).rate
     print(f"updates of the sessions: {[viewer.updates for viewer in viewers]}")
     print(f"age p50 {statistics.median(old):.2f} s, p95 {p95:.2f} s")
-    print(f"alone {alone[0]} and {alone[1]}; with ten viewers {watched}: {ratio:.2f} x")
+    print(f"alone {'; '.join(map(str, alone))}")
+    print(f"with ten viewers {'; '.join(map(str, watched))}: {ratio:.2f} x")
     assert p95 <= AGE_SECONDS
     assert ratio >= INGEST_RATIO
 

@@ -51,5 +51,5 @@ def _live() -> None:
 
 
 def _per_second(view: View) -> float | None:
-    totals = view.part(RATE).also.get("totals")
+    totals = view.part(RATE).rows.get("totals")
     return None if totals is None else float(totals["trades"]) / asks.RATE_SECONDS

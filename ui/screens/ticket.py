@@ -37,9 +37,10 @@ def ticket() -> None:
     state: Ticket = st.session_state.setdefault("ticket", Ticket())
     note("Record a trade", "title", key="ticket title")
     note("Journals the trade. It sends no order to a venue.", "quiet", key="ticket says")
-    rows = desk().feed.view().all.rows
+    view = desk().feed.view()
+    rows = view.all.rows
     ticket_form.form(
-        figures.matching(rows, ""),
+        view.once("completion", lambda: ticket_form.completion(rows)),
         state.outcome.fields if isinstance(state.outcome, Refused) else {},
         state.typed.fields() if state.typed else {},
         currency=(rows.get(ticket_form.symbol()) or {}).get("currency") or "",
