@@ -29,7 +29,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
 SESSIONS = 8
 INGEST_SECONDS = 4.0
-CONNECTIONS = 4
+CONNECTIONS = 8
 NICE = 10
 AGE_SECONDS = 3.0
 INGEST_RATIO = 0.9
