@@ -82,6 +82,11 @@ _decoder = msgspec.msgpack.Decoder(_Head)
 
 def encode_partial(partial: Partial) -> bytes:
     """The body of a partial message."""
+    return b"".join(partial_pieces(partial))
+
+
+def partial_pieces(partial: Partial) -> list[Buffer]:
+    """The body of a partial message, to be joined; the arrays are those of the partial."""
     head = _encoder.encode(
         _Head(
             list(partial.instruments),
@@ -96,8 +101,8 @@ def encode_partial(partial: Partial) -> bytes:
     )
     padding = bytes(-(_LENGTHS.size + len(head)) % 8)
     arrays = [partial.rows] if partial.patterns is None else [partial.rows, *partial.patterns.arrays()]
-    blocks = [array.tobytes() for array in arrays]
-    return b"".join((_LENGTHS.pack(len(head), len(partial.rows)), head, padding, *blocks))
+    lengths = _LENGTHS.pack(len(head), len(partial.rows))
+    return [lengths, head, padding, *(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data for array in arrays)]
 
 
 def row_count(body: Buffer) -> int:
@@ -107,7 +112,8 @@ def row_count(body: Buffer) -> int:
 
 
 def decode_partial(body: Buffer) -> Partial:
-    """The partial of a message body; its rows are a copy that the receiver may change. Raises InvalidInput."""
+    """The partial of a message body; its rows are a copy that the receiver may change, its
+    patterns are not. Raises InvalidInput."""
     view = memoryview(body).cast("B")
     try:
         length, count = _LENGTHS.unpack_from(view)
@@ -139,9 +145,9 @@ def decode_partial(body: Buffer) -> Partial:
 
 
 def _patterns(view: memoryview, counts: list[int]) -> Patterns:
-    """A copy; ValueError when the bytes are not those of so many rows."""
+    """In place; ValueError when the bytes are not those of so many rows."""
     sizes = [count * width for count, width in zip(counts, WIDTHS, strict=True)]
-    numbers = np.frombuffer(view, np.int64, sum(sizes)).copy()
+    numbers = np.frombuffer(view, np.int64, sum(sizes))
     ends = list(accumulate(sizes, initial=0))
     return Patterns(*(numbers[a:b].reshape(-1, width) for (a, b), width in zip(pairwise(ends), WIDTHS, strict=True)))
 

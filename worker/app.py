@@ -13,7 +13,7 @@ from telemetry.backbone.record import decode_record
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
 from telemetry.fixed import decode_fixed
-from telemetry.partial import encode_partial
+from telemetry.partial import partial_pieces
 from telemetry.statistics import BASIC, VERSION
 from telemetry.tasks import Ready
 from telemetry.wire import Kind, PartialHead, encode
@@ -60,7 +60,7 @@ class Worker:
     def _answer(self, lease: Lease, received_ns: int) -> bytes:
         started_ns = time.monotonic_ns()
         parts = columns_of(lease)
-        partial = encode_partial(analyse(parts, lease.first, basic=self._version == BASIC, quick=self._quick))
+        partial = partial_pieces(analyse(parts, lease.first, basic=self._version == BASIC, quick=self._quick))
         head = PartialHead(
             epoch=lease.epoch,
             attempt=lease.attempt,
@@ -74,7 +74,7 @@ class Worker:
             started_ns=started_ns,
             finished_ns=time.monotonic_ns(),
         )
-        return encode(Kind.PARTIAL, head, partial)
+        return encode(Kind.PARTIAL, head, *partial)
 
 
 def columns_of(lease: Lease) -> list[Columns]:

@@ -89,7 +89,7 @@ class CompiledBursts:
     def turn(self) -> None:
         """See Bursts."""
         if self._count >= GENERATION:
-            self._old, self._young, self._count = self._young, _table(_ROOM), 0
+            self._old, self._young, self._count = self._young, _table(len(self._young[0])), 0
 
     def saved(self) -> list[Ints]:
         """See Bursts."""

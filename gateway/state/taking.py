@@ -6,6 +6,7 @@ trade of an instrument before a range and its first one inside is known here, an
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from importlib import import_module
 from typing import Any, NamedTuple, Protocol
@@ -124,6 +125,7 @@ class CompiledTake:
 
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.patterns")
+        self._kept: dict[str, Ints] = {}  # memory that is used again: new pages cost more than what is written there
 
     def __call__(self, held: Held, waiting: Sequence[Waiting]) -> None:
         """See Take."""
@@ -139,10 +141,10 @@ class CompiledTake:
         held.follow(most)
         ranges = self._ranges(waiting)
         ends, gaps, milliseconds, candidates = ranges[:, self._kernels.ENDS :].sum(axis=0).tolist()
-        block = np.concatenate([array.reshape(-1) for one in waiting for array in one.of.arrays()])
+        block = self._joined([array.reshape(-1) for one in waiting for array in one.of.arrays()])
         tables = *cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds)
-        late, owners = np.empty((ends + gaps + milliseconds, 2), np.int64), np.empty(candidates, np.int64)
-        entries = np.empty((candidates, ENTRY_WIDTH), np.int64)
+        late = self._memory("late", (ends + gaps + milliseconds, 2))
+        owners, entries = self._memory("owners", (candidates,)), self._memory("entries", (candidates, ENTRY_WIDTH))
         results = np.zeros(self._kernels.RESULTS, np.int64)
         whose = held.last, held.seen.view(np.uint8), held.fine.view(np.uint8)
         kept = largest.places_for(min(most, INSTRUMENTS)), owners, entries, late, results
@@ -155,6 +157,16 @@ class CompiledTake:
         if late_count:
             keys, values = late[:late_count].T.copy()
             held.cells.add(keys, values, int((keys >> UNIT_SHIFT & layout.UNIT_MASK).min() - _CODE) * UNITS[0])
+
+    def _joined(self, arrays: list[Ints]) -> Ints:
+        return np.concatenate(arrays, out=self._memory("block", (sum(map(len, arrays)),)))
+
+    def _memory(self, name: str, shape: tuple[int, ...]) -> Ints:
+        size = math.prod(shape)
+        kept = self._kept.get(name)
+        if kept is None or len(kept) < size:
+            kept = self._kept[name] = np.empty(2 * size, np.int64)
+        return kept[:size].reshape(shape)
 
     def _ranges(self, waiting: Sequence[Waiting]) -> Ints:
         """The rows that tell the kernel of the ranges."""

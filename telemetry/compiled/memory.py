@@ -64,6 +64,11 @@ def _checked_trailing_zeros(word: np.uint64) -> int:
     return count
 
 
+@part
+def _checked_expect(array: Array, place: int) -> int:
+    return place
+
+
 def _choose(name: str, checked: Callable[..., Any]) -> Callable[..., Any]:
     """That from telemetry.compiled.pointers, which needs numba; where nothing is compiled it is never called."""
     if IS_CHECKED or not IN_PROCESS:
@@ -77,5 +82,6 @@ behind = _choose("behind", _checked_behind)  # the pointer, so many elements fur
 octets_of = _choose("octets_of", _checked_octets)  # the same memory as bytes
 word_at = _choose("word_at", _checked_word_at)  # eight bytes as a little endian u64
 double_at = _choose("double_at", _checked_double_at)
+expect = _choose("expect", _checked_expect)  # the processor may fetch this element: it is needed soon
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0

@@ -11,7 +11,8 @@ from telemetry.compiled.largest import PRICE as ENTRY_PRICE
 from telemetry.compiled.largest import QUANTITY as ENTRY_QUANTITY
 from telemetry.compiled.largest import SLOT as ENTRY_SLOT
 from telemetry.compiled.largest import TIMESTAMP as ENTRY_TIMESTAMP
-from telemetry.compiled.tally import slot_of
+from telemetry.compiled.memory import expect
+from telemetry.compiled.tally import home_of, slot_of
 from telemetry.frame import Array
 from telemetry.patterns import (
     BIAS,
@@ -50,6 +51,7 @@ IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, BURSTS, CANDIDATES, RANGE_WIDTH = range(8)
 NEW_CELLS, NEW_MILLISECONDS, LATE, ENTRIES, RESULTS = range(5)
 _SLOT_NS, _SLOT_MS = UNITS[0] * 1_000_000_000, UNITS[0] * 1000
 _CODE = LEVEL_OFFSETS[0]
+_AHEAD = 8  # rows: what is fetched now is there when it is needed
 _DOUBLE_BITS = 52
 _LOCAL_MASK = (1 << LOCAL_BITS) - 1
 _IN_INSTRUMENT = (1 << MILLISECOND_SHIFT) - 1
@@ -118,6 +120,38 @@ def _burst(of: int, millisecond: int, total: int) -> tuple[int, int]:
 
 
 @part
+def _expect_gap(block: Array, at: int, left: int, ids: Array, begin: int, cells: Array, values: Array) -> None:
+    if left <= _AHEAD:
+        return
+    at += 2 * _AHEAD
+    local = block[at] >> INSTRUMENT_SHIFT
+    slot = home_of(cells, block[at] + ((ids[begin + local] - local) << INSTRUMENT_SHIFT))
+    expect(cells, slot)
+    expect(values, slot)
+
+
+@part
+def _expect_burst(
+    block: Array, at: int, left: int, ids: Array, begin: int, young: Array, of_young: Array, old: Array, cells: Array,
+    values: Array,
+) -> None:  # fmt: skip
+    if left <= _AHEAD:
+        return
+    at += 2 * _AHEAD
+    local = block[at] >> MILLISECOND_SHIFT
+    of = ids[begin + local]
+    key = block[at] + ((of - local) << MILLISECOND_SHIFT)
+    slot = home_of(young, key)
+    expect(young, slot)
+    expect(of_young, slot)
+    expect(old, home_of(old, key))
+    key, _ = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, 0)
+    slot = home_of(cells, key)
+    expect(cells, slot)
+    expect(values, slot)
+
+
+@part
 def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, entries: Array, results: Array) -> bool:
     """Whether a candidate is an entry now: it is none where ten are known to beat it."""
     slot, key = block[at + SLOT], block[at + KEY]
@@ -132,6 +166,7 @@ def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, en
     entry_row[ENTRY_PRICE] = block[at + PRICE]
     entry_row[ENTRY_QUANTITY] = block[at + QUANTITY]
     entry_row[SMALL] = code >> (2 * LOCAL_BITS)
+    results[ENTRIES] += 1
     return True
 
 
@@ -154,14 +189,16 @@ def take(
             if code >= 0 and of < instruments:
                 _cell(cells, values, late, results, frontier, (of << INSTRUMENT_SHIFT) + code, 1)
             at += ENDS_WIDTH
-        for _ in range(ranges[number, GAPS]):
+        for left in range(ranges[number, GAPS], 0, -1):
+            _expect_gap(block, at, left, ids, begin, cells, values)
             local = block[at] >> INSTRUMENT_SHIFT
             of = ids[begin + local]
             if of < instruments:
                 key = block[at] + ((of - local) << INSTRUMENT_SHIFT)
                 _cell(cells, values, late, results, frontier, key, block[at + 1])
             at += 2
-        for _ in range(ranges[number, BURSTS]):
+        for left in range(ranges[number, BURSTS], 0, -1):
+            _expect_burst(block, at, left, ids, begin, young, of_young, old, cells, values)
             local = block[at] >> MILLISECOND_SHIFT
             of = ids[begin + local]
             if of < TRACKED:
@@ -171,10 +208,8 @@ def take(
                     key, value = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, total)
                     _cell(cells, values, late, results, frontier, key, value)
             at += 2
-        for _ in range(ranges[number, CANDIDATES]):
-            of = ids[begin + (block[at + CODE] >> LOCAL_BITS & _LOCAL_MASK)]
-            if of < most and _candidate(block, at, places, of, first_seq, entries, results):
-                owners[results[ENTRIES]] = of
-                results[ENTRIES] += 1
-            at += CANDIDATE_WIDTH
+        for place in range(at, at + ranges[number, CANDIDATES] * CANDIDATE_WIDTH, CANDIDATE_WIDTH):
+            of = ids[begin + (block[place + CODE] >> LOCAL_BITS & _LOCAL_MASK)]
+            if of < most and _candidate(block, place, places, of, first_seq, entries, results):
+                owners[results[ENTRIES] - 1] = of
     return len(ranges)

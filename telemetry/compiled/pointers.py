@@ -10,6 +10,7 @@ array_struct: Any = import_module("numba.np.arrayobj").make_array
 ir: Any = import_module("llvmlite.ir")
 _WORD, _BYTE = ir.IntType(64), ir.IntType(8)
 _U64, _I64 = numba.uint64, numba.int64
+_PREFETCH = "llvm.prefetch.p0"
 
 
 def _pointer(typing: Any, array: Any) -> Any:
@@ -63,6 +64,19 @@ def _trailing_zeros(typing: Any, word: Any) -> Any:
     return _I64(_U64), generate
 
 
+def _expect(typing: Any, array: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = array_struct(signature.args[0])(context, builder, arguments[0]).data
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), _BYTE.as_pointer())
+        number = ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [_BYTE.as_pointer(), number, number, number])
+        known = builder.module.globals.get(_PREFETCH)
+        builder.call(known or ir.Function(builder.module, kind, _PREFETCH), [address, number(1), number(3), number(1)])
+        return arguments[1]
+
+    return _I64(array, _I64), generate
+
+
 def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
     return builder.bitcast(builder.gep(octets, [place]), _WORD.as_pointer())
 
@@ -70,4 +84,5 @@ def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
 pointer, behind, octets_of = (numba.extending.intrinsic(one) for one in (_pointer, _behind, _octets))
 word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrinsic(_put_word)
 double_at = numba.extending.intrinsic(_double_at)
+expect = numba.extending.intrinsic(_expect)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)

@@ -27,11 +27,16 @@ _HALF = np.uint64(32)
 
 
 @part
+def home_of(table: Ints, key: int) -> int:
+    """The slot from which on the key stands."""
+    return int((np.uint64(key) * _FACTOR) >> _HALF) & (len(table) - 1)
+
+
+@part
 def slot_of(table: Ints, key: int) -> int:
     """Where the key is, or the free slot where it would be."""
     wrap = len(table) - 1
-    mixed = np.uint64(key) * _FACTOR
-    slot = int(mixed >> _HALF) & wrap
+    slot = home_of(table, key)
     while table[slot] != 0 and table[slot] != key:
         slot = (slot + 1) & wrap
     return slot

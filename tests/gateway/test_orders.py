@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import random
 import time
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -60,23 +59,6 @@ def applied(some: list[Trade], step: int) -> Aggregator:
 
 def answers(state: Aggregator, now_ns: int = NOW) -> bytes:
     return msgspec.json.encode([read(state, window, now_ns=now_ns) for window in SECONDS])
-
-
-def test_a_thousand_orders_partitions_and_repetitions_of_delivery_give_the_same_bytes() -> None:
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
-    rng = random.Random(seed)
-    some = some_fills(rng, 40)
-    whole = answers(applied(some, 40))
-    for _ in range(1000):
-        cuts = sorted({0, 40, *(rng.randint(0, 40) for _ in range(rng.randint(0, 8)))})
-        ranges = [(low + 1, high) for low, high in pairwise(cuts)]
-        deliveries = ranges + [rng.choice(ranges) for _ in range(rng.randint(0, 4))]
-        rng.shuffle(deliveries)
-        state = Aggregator(epoch=EPOCH)
-        for first, last in deliveries:
-            offer(state, some, first, last)
-        assert answers(state) == whole
 
 
 def plainly(some: list[Trade], start: int | None, end: int | None) -> dict[Name, list[int]]:

@@ -199,26 +199,6 @@ def test_every_figure_equals_its_definition(seed: int, parts: Parts) -> None:
                 check(trades, shown(state, symbol, window))
 
 
-def test_a_thousand_orders_partitions_and_repetitions_of_delivery_give_the_same_bytes() -> None:
-    for seed in range(1000):
-        rng = random.Random(seed)
-        trades = some(rng, rng.randrange(2, 150), rng.choice((SECOND, 100 * SECOND, 90_000 * SECOND)))
-        whole = state_of(trades, [], atoms=1000)
-        assert whole.patterns is not None
-        cuts = sorted({0, len(trades), *(rng.randrange(len(trades)) for _ in range(rng.randrange(9)))})
-        cuts = sorted({*cuts, *range(0, len(trades), whole.stride)})
-        ranges = list(pairwise(cuts))
-        deliveries = ranges + [rng.choice(ranges) for _ in range(rng.randrange(6))]
-        rng.shuffle(deliveries)
-        parts = Aggregator(epoch=EPOCH, atoms=1000, parts=rng.choice((Parts(), compiled_parts())))
-        for begin, end in deliveries:
-            deliver(parts, trades, [begin, end])
-        assert parts.applied == len(trades)
-        assert parts.patterns is not None
-        assert parts.patterns.saved(len(parts.instruments)) == whole.patterns.saved(len(whole.instruments)), seed
-        assert all_shown(parts) == all_shown(whole), f"seed {seed}"
-
-
 @pytest.mark.parametrize("parts", PARTS)
 def test_what_is_folded_depends_on_the_journal_alone_and_sums_stay(parts: Parts) -> None:
     rng = random.Random(7)
