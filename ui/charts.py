@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
+
+from ui.figures import decimals_of, price
 
 UP, DOWN, VWAP = "#16a34a", "#dc2626", "#d97706"  # readable on light and on dark
 HEIGHT = 430  # pixels, of the whole chart
@@ -151,7 +152,7 @@ def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
             "lineStyle": {"color": colour, "type": "dashed", "width": 1},
             "label": {
                 "position": "end",
-                "formatter": f"{Decimal(last['close']):,f}",
+                "formatter": price(last["close"], decimals_of([row["close"] for row in rows])).text,
                 "color": "#ffffff",
                 "backgroundColor": colour,
                 "padding": [3, 5],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from tests.ui.rows import candle
 from ui.charts import DOWN, EMPTY, FEWEST, UP, price_chart, running_vwap
@@ -61,9 +62,13 @@ def test_one_price_only_still_gives_the_axis_a_height() -> None:
     assert axis["min"] < 0 < axis["max"]
 
 
-def test_the_newest_price_is_marked_with_the_digits_that_the_gateway_sent() -> None:
-    line = price_chart(ROWS, interval="1m", zone="UTC")["series"][0]["markLine"]
-    assert line["label"]["formatter"] == "9.5"
+def test_the_newest_price_is_marked_with_all_its_digits_and_reads_as_elsewhere_on_the_page() -> None:
+    def marked(rows: list[dict[str, Any]]) -> str:
+        text: str = price_chart(rows, interval="1m", zone="UTC")["series"][0]["markLine"]["label"]["formatter"]
+        return text
+
+    assert marked(ROWS) == "9.50"
+    assert marked([*ROWS[:-1], ROWS[-1] | {"close": "64250.1234567891"}]) == "64,250.1234567891"
 
 
 def test_no_candles_are_a_chart_too_and_every_chart_is_json() -> None:

@@ -33,7 +33,6 @@ def page() -> None:
             filters.choose(known=asks.known(view))
         pace.choose()
     pace.live(_live)
-    pace.again(_profile, PROFILE_SECONDS)
 
 
 def _live() -> None:
@@ -43,8 +42,10 @@ def _live() -> None:
         _looks()
         _chart()
     with right:
-        note("Latest trades", "quiet", key="tape head")
+        chosen = filters.filters()._replace(venue=(), kind=()).words
+        note("Latest trades" + (f" · {chosen}" if chosen else ""), "quiet", key="tape head")
         _tape()
+    _profile()
     _facts()
 
 
