@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.ingestion.group import Entry, Group, Receipt, RequestKey
-from gateway.ingestion.multipliers import Multipliers, new_multipliers
+from gateway.ingestion.multipliers import Checked, Multipliers, new_multipliers
 from gateway.ingestion.slots import Claimed
 from gateway.keys import KeyIndex, RequestAnswer, RequestIndex
 from gateway.latency import Latency
@@ -49,6 +49,7 @@ class Intake:
         self.on_commit: Callable[[Group, Committed], object] = _ignore  # who watches what is on disk
         self.multipliers: Multipliers = {}  # of trades that are durable or wait
         self._backbone, self._keys, self._requests, self._latency = backbone, keys, requests, latency
+        self._checked = Checked()
         self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
         self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
         self._committing = self._closing = False
@@ -66,7 +67,7 @@ class Intake:
     def put(self, batch: Batch, *, received_ns: int, key: RequestKey | None = None) -> Receipt:
         """Join the open group. Raises InvalidInput (422 multipliers, 409 keys) and TryAgain, and keeps nothing then."""
         self.check()
-        multipliers = new_multipliers(batch, self.multipliers)  # first: 422 is judged before 409
+        multipliers = self._new_multipliers(batch)  # first: 422 is judged before 409
         if key is not None and (known := self._known_request(key)) is not None:
             return known
         first_key = self._keys.count
@@ -79,7 +80,7 @@ class Intake:
         """As `put`, for the trades of several requests; None, and nothing kept, when one of them is a duplicate or a
         conflict."""
         self.check()
-        multipliers = new_multipliers(batch, self.multipliers)
+        multipliers = self._new_multipliers(batch)
         first_key = self._keys.count
         claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1, only_new=True)
         if claimed.fresh is not None:
@@ -196,6 +197,7 @@ class Intake:
             self.waiting -= group.count
             for of in group.multipliers:
                 del self.multipliers[of]
+            self._checked.forget()
             group.error = error
             group.end()
 
@@ -212,6 +214,15 @@ class Intake:
         return next(of, None) if seq > self.last_seq else None
 
     # --- what is known ---------------------------------------------------------------------------------------------
+
+    def _new_multipliers(self, batch: Batch) -> Multipliers:
+        columns = batch.columns
+        if columns is not None and columns.instruments in self._checked:
+            return {}
+        new = new_multipliers(batch, self.multipliers)
+        if columns is not None and not new:
+            self._checked.add(columns.instruments)
+        return new
 
     def _known_request(self, key: RequestKey) -> Receipt | None:
         for group in self._groups:

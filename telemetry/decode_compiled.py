@@ -11,7 +11,7 @@ from importlib import import_module
 from importlib.util import find_spec
 from struct import Struct
 from sys import byteorder
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -167,16 +167,20 @@ class CompiledReading:
         return out.columns(self._instruments_of(out)), out.keys()
 
     def _instruments_of(self, out: Output) -> tuple[Instrument, ...]:
+        records = out.records()
+        table = list(map(self._instruments.get, records))
+        if None in table:
+            table = list(map(self._instrument_of, records))
+        return tuple(cast("list[Instrument]", table))
+
+    def _instrument_of(self, record: bytes) -> Instrument:
         known = self._instruments
-        table = []
-        for record in out.records():
-            instrument = known.get(record)
-            if instrument is None:
-                if len(known) >= _MOST_KNOWN:
-                    known.clear()
-                instrument = known[record] = _instrument(record)
-            table.append(instrument)
-        return tuple(table)
+        instrument = known.get(record)
+        if instrument is None:
+            if len(known) >= _MOST_KNOWN:
+                known.clear()
+            instrument = known[record] = _instrument(record)
+        return instrument
 
 
 def _decoded(body: bytes) -> tuple[str, bool]:

@@ -23,6 +23,15 @@ from telemetry.times import ABSENT, SMALLEST_INTEGER
 from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, SIDES, UNPRINTABLE, Instrument
 
 _INSTRUMENT_TEXTS = ("venue", "symbol", "currency")
+# What makes an instrument, in the order of the arguments of _instrument, and what stands for it where it was not sent.
+_INSTRUMENT_DEFAULTS: dict[str, Any] = {
+    "symbol": None,
+    "kind": None,
+    "venue": None,
+    "currency": None,
+    "multiplier": (1, 0),
+}
+_INSTRUMENT_PLACES = {name: place for place, name in enumerate(_INSTRUMENT_DEFAULTS)}
 _SIDE_CODES: dict[Any, int] = {None: 0, msgspec.UNSET: 0, **{side: code for code, side in enumerate(SIDES)}}
 _FEW = 256  # codes that fit a byte
 _KNOWN_KINDS = {*KINDS, None, msgspec.UNSET}
@@ -204,15 +213,18 @@ class _Reading:
         same = {name: values[0] for name, values in columns.items() if values.count(values[0]) == len(values)}
         names = [name for name in columns if name not in same]
         if not names:
-            return (_instrument(**same),), np.zeros(self._count, U32)
+            return (_instrument(*(_INSTRUMENT_DEFAULTS | same).values()),), np.zeros(self._count, U32)
         keys: list[Any] = columns[names[0]]
         if len(names) > 1:
             keys = list(zip(*map(columns.__getitem__, names), strict=True))
         table: dict[Instrument, int] = {}
         code_of = {}
+        varied = [_INSTRUMENT_PLACES[name] for name in names]
+        values = [same.get(name, default) for name, default in _INSTRUMENT_DEFAULTS.items()]
         for key in dict.fromkeys(keys):
-            instrument = _instrument(**same, **dict(zip(names, key if len(names) > 1 else (key,), strict=True)))
-            code_of[key] = table.setdefault(instrument, len(table))
+            for place, value in zip(varied, key if len(names) > 1 else (key,), strict=True):
+                values[place] = value
+            code_of[key] = table.setdefault(_instrument(*values), len(table))
         codes = map(code_of.__getitem__, keys)
         few = len(table) <= _FEW
         return tuple(table), np.frombuffer(bytes(codes), U8).astype(U32) if few else np.array(list(codes), U32)
@@ -239,9 +251,7 @@ class _Reading:
 
 
 @lru_cache(maxsize=4096)
-def _instrument(
-    symbol: Any, kind: str, venue: Any = None, currency: Any = None, multiplier: tuple[int, int] = (1, 0)
-) -> Instrument:
+def _instrument(symbol: Any, kind: str, venue: Any, currency: Any, multiplier: tuple[int, int]) -> Instrument:
     """The instrument of these values as they were sent. Raises Doubt."""
     name = ruled("symbol", symbol or "")
     return Instrument(ruled("venue", venue or ""), name, kind, ruled("currency", currency or ""), *multiplier)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 
@@ -54,13 +54,11 @@ class Output:
         given = self.small[place : place + count].view(_BOOL)
         return Keys(given, self.digests[: 2 * count].reshape(count, 2), self.digests[2 * count :])
 
-    def records(self) -> Iterator[bytes]:
+    def records(self) -> list[bytes]:
         """The record of each instrument."""
         records = self.small[len(self.small) - self._record_bytes - at.SLACK :].tobytes()
-        start = 0
-        for end in self.indices[len(self.indices) - self._known :].tolist():
-            yield records[start:end]
-            start = end
+        ends = self.indices[len(self.indices) - self._known :].tolist()
+        return [records[start:end] for start, end in pairwise((0, *ends))]
 
     def columns(self, instruments: tuple[Instrument, ...]) -> Columns:
         """The columns."""

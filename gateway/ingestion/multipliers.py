@@ -10,8 +10,32 @@ import numpy as np
 from telemetry.decimals import format_decimal
 from telemetry.decode import Batch
 from telemetry.errors import InvalidInput
+from telemetry.trade import Instrument
 
 Multipliers = dict[tuple[str, str], tuple[int, int]]  # by (venue, symbol): mantissa, scale
+MOST_CHECKED = 1 << 14
+
+
+class Checked:
+    """The instruments whose multipliers are the known ones. Those of many bodies are the same objects, which a decoder
+    keeps, so a look at which objects they are is enough. Forget all when a known multiplier is taken back."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[int, Instrument] = {}  # which also keeps them, or another one might get the id
+
+    def __contains__(self, instruments: tuple[Instrument, ...]) -> bool:
+        return all(map(self._by_id.__contains__, map(id, instruments)))
+
+    def add(self, instruments: tuple[Instrument, ...]) -> None:
+        """These are well."""
+        if len(self._by_id) + len(instruments) > MOST_CHECKED:
+            self._by_id.clear()
+        if len(instruments) <= MOST_CHECKED:
+            self._by_id.update(zip(map(id, instruments), instruments, strict=True))
+
+    def forget(self) -> None:
+        """Look at each again."""
+        self._by_id.clear()
 
 
 def new_multipliers(batch: Batch, known: Multipliers) -> Multipliers:

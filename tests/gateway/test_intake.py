@@ -399,6 +399,30 @@ async def test_a_multiplier_is_held_to_what_is_durable_waiting_or_in_the_same_bo
         journal.let(times=2)
 
 
+async def test_a_multiplier_that_a_failed_commit_took_back_is_held_to_the_next_one_also_when_it_was_known_well() -> (
+    None
+):
+    journal = Journal()
+
+    def many(multiplier: int) -> Batch:
+        made = batch(*[{"symbol": "M", "multiplier": multiplier}] * 200)
+        assert made.columns is not None, "in columns the instruments of all bodies are the same objects"
+        return made
+
+    async with running(journal) as intake:
+        tasks = [await waiting(intake, intake.put(many(5), received_ns=0)) for _ in range(3)]
+        await journal.arrived.wait()
+        journal.let(TryAgain("the disk is full"))
+        for task in tasks:
+            with pytest.raises(TryAgain):
+                await task
+        journal.let(times=1)
+        await intake.committed(intake.put(many(6), received_ns=0))
+        for _ in range(3):
+            with pytest.raises(InvalidInput):
+                intake.put(many(5), received_ns=0)
+
+
 async def test_422_is_judged_before_409() -> None:
     journal = Journal()
     async with running(journal) as intake:
