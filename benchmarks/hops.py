@@ -19,19 +19,21 @@ from gateway.aggregator import Aggregator
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
-from gateway.quickest import new_merging, new_slots
+from gateway.quickest import new_merging, new_parts, new_slots
 from telemetry.backbone import Committed
 from telemetry.backbone import Group as JournalGroup
 from telemetry.backbone.journal import Journal
 from telemetry.backbone.memory import Memory
 from telemetry.backbone.record import decode_record
-from telemetry.columns import Columns, decode_frame
+from telemetry.columns import Columns
 from telemetry.decode import Decoder
 from telemetry.decode_compiled import available
+from telemetry.fixed import decode_fixed
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.statistics import VERSION
 from telemetry.wire import PartialHead
-from worker.analysis import analyse
+from worker.analysis import Quick, analyse
+from worker.entrypoint import new_quick
 
 SHAPES = {"1,000 a body": (1_000, 1), "1 a body, 32 a commit": (1, 32)}  # trades of a body, bodies of a commit
 HOPS = (
@@ -113,14 +115,15 @@ def _runner(plan: Plan, per_body: int, per_commit: int) -> Callable[[int], Sampl
 async def _through(directory: Path, made: Sequence[bytes], per_commit: int) -> dict[str, float]:
     with Journal.open(directory) as journal:
         watch = Stopwatch()
-        line, state, decoder = Line(journal, watch), Aggregator(epoch=1), Decoder(compiled=available())
+        line, decoder, quick = Line(journal, watch), Decoder(compiled=available()), new_quick(True)
+        state = Aggregator(epoch=1, parts=new_parts(True))
         state.atoms.merging = new_merging(True)
         intake = Intake(line, KeyIndex(1 << 20, slots=new_slots(True)), RequestIndex(1 << 10), Latency(), limit=1 << 20)
         line.watch = watch = Stopwatch()  # from here on: what is compiled is loaded
         commits = asyncio.create_task(intake.run())
         for start in range(0, len(made), per_commit):
             await _commit(intake, decoder, watch, made[start : start + per_commit])
-            _work(line.raw, state, watch)
+            _work(line.raw, state, watch, quick)
         intake.close()
         await commits
     return watch.seconds
@@ -138,13 +141,13 @@ async def _commit(intake: Intake, decoder: Decoder, watch: Stopwatch, made: Sequ
     watch.lap("index and answers")
 
 
-def _work(raw: bytes, state: Aggregator, watch: Stopwatch) -> None:
+def _work(raw: bytes, state: Aggregator, watch: Stopwatch, quick: Quick | None) -> None:
     """What a worker does with the record, and the gateway with the result."""
     record = decode_record(raw)
     assert record is not None
-    parts: list[Columns] = [decode_frame(record.frame)]
+    parts: list[Columns] = [decode_fixed([record.frame])]
     watch.lap("worker: read the record")
-    partial = analyse(parts, record.first_seq)
+    partial = analyse(parts, record.first_seq, quick=quick)
     watch.lap("worker: analysis")
     body = encode_partial(partial)
     watch.lap("worker: partial")

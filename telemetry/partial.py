@@ -126,10 +126,13 @@ def decode_partial(body: Buffer) -> Partial:
     except (struct.error, msgspec.MsgspecError, ValueError) as error:
         raise InvalidInput(f"expected the body of a partial, received {len(view)} bytes: {error}") from None
     known = len(head.instruments)
-    named = {*rows[:, 0].tolist(), *negative, *(instrument for instrument, _ in wide)}
-    if patterns is not None:
-        named |= patterns.instruments()
-    if len(head.price_scale) != known or len(head.quantity_scale) != known or not named <= set(range(known)):
+    named = {*negative, *(instrument for instrument, _ in wide)}
+    if count:
+        named |= {int(np.minimum.reduce(rows[:, 0])), int(np.maximum.reduce(rows[:, 0]))}
+    if patterns is not None and (most := patterns.most()) >= 0:
+        named.add(most)
+    is_known = all(0 <= number < known for number in named)
+    if len(head.price_scale) != known or len(head.quantity_scale) != known or not is_known:
         raise InvalidInput(f"expected scales and rows for {known} instruments, received others")
     return Partial(
         tuple(head.instruments),

@@ -5,12 +5,14 @@ from __future__ import annotations
 from decimal import Context, Decimal, localcontext
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from telemetry.columns import from_trades
+from telemetry.errors import InvalidInput
 from telemetry.partial import Partial, decode_partial, encode_partial
-from telemetry.rows import to_atom
+from telemetry.rows import INSTRUMENT, to_atom
 from telemetry.statistics import BUY, Atom
 from telemetry.trade import Trade
 from worker.analysis import analyse, loop
@@ -115,3 +117,17 @@ def test_a_timestamp_far_in_the_future_never_moves_the_watermark() -> None:
 def only(partial: Partial) -> Atom:
     assert len(partial.rows) == 1
     return to_atom(partial.rows[0].tolist(), partial.price_scale[0], partial.quantity_scale[0])
+
+
+@pytest.mark.parametrize("number", [-1, 1, 7])
+@pytest.mark.parametrize("name", ["rows", "ends", "gaps", "bursts", "candidates"])
+def test_a_message_that_names_an_instrument_which_it_does_not_have_is_refused(name: str, number: int) -> None:
+    some = [Trade("", "A", "print", "", 1, 0, 1, 10, 0, 1, 0, NOW + row, NOW) for row in range(20)]
+    partial = analyse([from_trades(some)], 1)
+    assert partial.patterns is not None
+    decode_partial(encode_partial(partial))
+    arrays = {"rows": partial.rows, **vars(partial.patterns)}
+    column, shift = {"rows": (INSTRUMENT, 0), "ends": (0, 0), "gaps": (0, 44), "bursts": (0, 45)}.get(name, (4, 17))
+    arrays[name][-1, column] += number << shift
+    with pytest.raises(InvalidInput, match="expected scales and rows for 1 instruments"):
+        decode_partial(encode_partial(partial))
