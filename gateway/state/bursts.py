@@ -16,7 +16,7 @@ import numpy as np
 from telemetry.patterns import Ints
 
 GENERATION = 1 << 15
-_ROOM = 1 << 12  # slots of a table at first
+_ROOM = 1 << 16  # slots of a table at first: those of a generation, with some free ones
 _SAVED = 2  # arrays of a generation
 
 
@@ -89,7 +89,9 @@ class CompiledBursts:
     def turn(self) -> None:
         """See Bursts."""
         if self._count >= GENERATION:
-            self._old, self._young, self._count = self._young, _table(len(self._young[0])), 0
+            spare = self._old if len(self._old[0]) == len(self._young[0]) else _table(len(self._young[0]))
+            spare[0].fill(0)  # the same memory again: new pages cost more than clearing them
+            self._old, self._young, self._count = self._young, spare, 0
 
     def saved(self) -> list[Ints]:
         """See Bursts."""

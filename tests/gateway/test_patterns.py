@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pytest
 
 from gateway.aggregator import Aggregator
@@ -20,6 +21,7 @@ from gateway.reading import patterns, profile
 from gateway.reading.patterns import Question
 from gateway.reading.whole import Filter
 from gateway.snapshot import Snapshot
+from gateway.state.bursts import CompiledBursts, NumpyBursts
 from gateway.state.patterns import Parts, compiled_parts
 from telemetry.columns import from_trades
 from telemetry.errors import InvalidInput
@@ -336,3 +338,15 @@ def test_filters_choose_instruments_and_what_is_wrong_is_named() -> None:
     ):
         with pytest.raises(InvalidInput, match=message):
             patterns.prepare(state, question, ZONES, NOW)
+
+
+def test_generations_of_milliseconds_change_alike_in_the_reference_and_in_compiled_code() -> None:
+    draw = np.random.default_rng(1)
+    plain, quick = NumpyBursts(), CompiledBursts()
+    for turn in range(60):
+        keys, values = 1 + draw.integers(0, 60_000 + 5000 * turn, 3000), draw.integers(1, 5, 3000)
+        assert (plain.count(keys, values) == quick.count(keys, values)).all()
+        if turn % 16 == 15:
+            plain.turn()
+            quick.turn()
+    assert all(np.array_equal(*pair) for pair in zip(plain.saved(), quick.saved(), strict=True))
