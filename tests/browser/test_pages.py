@@ -80,6 +80,18 @@ def test_a_page_is_whole_and_everybody_can_use_it(
     assert "\n".join(wrong) == ""
 
 
+@pytest.mark.parametrize("name", PAGES)
+def test_the_time_stands_there_once_in_utc_and_nothing_but_alerts_is_read_out(
+    context: BrowserContext, lively: Stack, name: str
+) -> None:
+    page = visit(context, lively, address(name))
+    ready(page, name)
+    expect(page.locator("[data-chip=utc]")).to_be_hidden()
+    live = page.locator("[aria-live]:not([aria-live=off]), [role=status], [role=alert], [role=log]")
+    read_out = [element.evaluate("node => node.dataset.chip ?? node.className") for element in live.all()]
+    assert set(read_out) <= {"alerts", "announce"}
+
+
 @pytest.mark.parametrize("name", ["overview", "alerts"])
 def test_a_page_fits_a_phone(browser: Browser, lively: Stack, name: str) -> None:
     context = browser.new_context(viewport={"width": 390, "height": 844}, reduced_motion="reduce")
