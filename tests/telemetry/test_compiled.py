@@ -148,6 +148,21 @@ for _ in range(3000):
     run(program, NUMBA_BOUNDSCHECK="1")
 
 
+@pytest.mark.long
+def test_with_bounds_checked_analysis_merging_and_looks_at_single_trades_stay_within_them() -> None:
+    program = """
+import random
+from telemetry.compiled.compiler import IS_CHECKED
+from tests.gateway import test_partitions as deliveries, test_rings as looks
+assert IS_CHECKED
+for seed in range(200):
+    deliveries.delivered(random.Random(seed), deliveries.journal(seed % 50))
+for seed in range(6):
+    looks.test_a_compiled_look_finds_the_trades_that_the_reference_finds(seed)
+"""
+    run(program, NUMBA_BOUNDSCHECK="1")
+
+
 # --- where numba is not there, or its cache ---------------------------------------------------------------------------
 
 
