@@ -24,22 +24,20 @@ CONNECTIONS = 64
 
 
 class Counters:
-    """Count, quantity and notional by symbol and side, and the last price."""
+    """Count, quantity and notional by symbol; who looks divides the last by the one before for the VWAP."""
 
     def __init__(self) -> None:
         client = library("prometheus_client")
         self._registry = client.CollectorRegistry()
-        new = partial(client.Counter, labelnames=("symbol", "side"), registry=self._registry)
+        new = partial(client.Counter, labelnames=("symbol",), registry=self._registry)
         self._trades, self._quantity = new("trades", "Trades"), new("quantity", "Quantity")
         self._notional = new("notional", "Notional")
-        self._last = client.Gauge("price", "The last price", labelnames=("symbol",), registry=self._registry)
 
     def add(self, trade: Any) -> None:
         """Count one trade."""
-        self._trades.labels(trade.symbol, trade.side).inc()
-        self._quantity.labels(trade.symbol, trade.side).inc(trade.quantity)
-        self._notional.labels(trade.symbol, trade.side).inc(trade.quantity * trade.price)
-        self._last.labels(trade.symbol).set(trade.price)
+        self._trades.labels(trade.symbol).inc()
+        self._quantity.labels(trade.symbol).inc(trade.quantity)
+        self._notional.labels(trade.symbol).inc(trade.quantity * trade.price)
 
     def counted(self) -> int:
         """How many."""
