@@ -61,6 +61,7 @@ from telemetry.decode_compiled import available
 from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.hangup import on_hang_up
+from telemetry.heap import keep_freed_memory
 from telemetry.logs import begin_logs
 from telemetry.supervisor import watch_supervisor
 from telemetry.tasks import AsyncTaskManager, Ready
@@ -268,6 +269,7 @@ class _Server(uvicorn.Server):
 
 def main() -> None:
     """The process: reads the environment, sets up logging and the event loop."""
+    keep_freed_memory()
     settings = read_settings(GatewaySettings)
     begin_logs("gateway", settings)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:

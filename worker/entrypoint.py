@@ -14,6 +14,7 @@ from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.links import WorkerLink
 from telemetry.decode_compiled import available
 from telemetry.environ import read_settings
+from telemetry.heap import keep_freed_memory
 from telemetry.logs import begin_logs
 from telemetry.statistics import BASIC, VERSION
 from telemetry.supervisor import watch_supervisor
@@ -55,6 +56,7 @@ def new_quick(compiled: bool) -> Quick | None:
 
 def main() -> None:
     """The process: reads the environment, sets up logging and the event loop."""
+    keep_freed_memory()
     settings = read_settings(WorkerSettings)
     begin_logs("worker", settings)
     asyncio.run(run(settings))
