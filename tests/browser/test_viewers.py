@@ -54,12 +54,12 @@ def test_ten_viewers_see_young_figures_and_cost_the_gateway_at_most_a_tenth(
                     expect(line(page, "S00")).to_be_visible(timeout=PATIENCE)
                 until(lambda: min(viewer.updates for viewer in viewers) > 0, PATIENCE / 1000)
                 old = sorted(age for page in pages for age in ages(page, load))
-            watched = [ingest(stack) for _ in range(3)]
+            watched = [ingest(stack) for _ in range(4)]
         for context in contexts:
             context.close()
-        alone.append(ingest(stack))
-    # The best of three: the machine may be busy with something else.
-    p95, ratio = statistics.quantiles(old, n=20)[18], max(watched).rate / max(alone).rate
+        alone += [ingest(stack), ingest(stack)]
+    # As many before as behind: what changes with time, of the machine or with the trades there are, is no viewer's.
+    p95, ratio = statistics.quantiles(old, n=20)[18], median_rate(watched) / median_rate(alone)
     print(f"updates of the sessions: {[viewer.updates for viewer in viewers]}")
     print(f"age p50 {statistics.median(old):.2f} s, p95 {p95:.2f} s")
     print(f"alone {'; '.join(map(str, alone))}")
@@ -83,6 +83,11 @@ class Ingest(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.rate:,.0f} trades/s ({self.cost:.2f} s of a core for a million)"
+
+
+def median_rate(measured: list[Ingest]) -> float:
+    """Trades a second, half of the measurements below."""
+    return statistics.median(each.rate for each in measured)
 
 
 def ingest(stack: Stack) -> Ingest:
