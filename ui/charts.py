@@ -18,8 +18,14 @@ EMPTY = "-"  # ECharts for "nothing here"
 _FORMATS = {"1s": "%H:%M:%S", "10s": "%H:%M:%S", "1h": "%d %b %H:%M"}
 
 
+def priced(row: Mapping[str, Any]) -> bool:
+    """Whether a candle has prices: trades in several currencies have none in common."""
+    return row["open"] is not None
+
+
 def price_chart(rows: Sequence[Mapping[str, Any]], *, interval: str, zone: str) -> dict[str, Any]:
-    """Candles (ascending, as the gateway gives them) as an ECharts option; times in `zone`."""
+    """Candles (ascending, as the gateway gives them) as an ECharts option; times in `zone`. One without prices has its
+    place and its volume."""
     # A few candles stand at the right, next to the price axis, instead of being spread over the whole width.
     before = max(0, FEWEST - len(rows))
     labels = [""] * before + [_label(row["start"], interval, zone) for row in rows]
@@ -116,7 +122,7 @@ def _times(labels: list[str], grid: int, *, shown: bool) -> dict[str, Any]:
 def _prices(rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     # scale: a price axis that starts at 0 shows a flat line
     axis = {"scale": True, "position": "right", "splitLine": {"lineStyle": {"color": FAINT}}, "splitNumber": 5}
-    prices = {float(row[name]) for row in rows for name in ("high", "low")}
+    prices = {float(row[name]) for row in rows if priced(row) for name in ("high", "low")}
     if len(prices) == 1:  # one price only: the axis would have no height
         only = prices.pop()
         room = abs(only) * 0.01 or 1.0
@@ -135,15 +141,17 @@ def _amounts(grid: int) -> dict[str, Any]:
 
 
 def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
+    names = ("open", "close", "low", "high")
+    shown = [[float(row[name]) for name in names] if priced(row) else EMPTY for row in rows]
     series: dict[str, Any] = {
         "name": "price",
         "type": "candlestick",
-        "data": [EMPTY] * before + [[float(row[name]) for name in ("open", "close", "low", "high")] for row in rows],
+        "data": [EMPTY] * before + shown,
         "barMaxWidth": 12,
         "itemStyle": {"color": UP, "color0": DOWN, "borderColor": UP, "borderColor0": DOWN},
     }
-    if rows:
-        last = rows[-1]
+    if known := [row for row in rows if priced(row)]:
+        last = known[-1]
         colour = UP if _rose(last) else DOWN
         series["markLine"] = {
             "silent": True,
@@ -152,7 +160,7 @@ def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
             "lineStyle": {"color": colour, "type": "dashed", "width": 1},
             "label": {
                 "position": "end",
-                "formatter": price(last["close"], decimals_of([row["close"] for row in rows])).text,
+                "formatter": price(last["close"], decimals_of([row["close"] for row in known])).text,
                 "color": "#ffffff",
                 "backgroundColor": colour,
                 "padding": [3, 5],
@@ -163,7 +171,7 @@ def _candles(rows: Sequence[Mapping[str, Any]], before: int) -> dict[str, Any]:
 
 
 def _rose(row: Mapping[str, Any]) -> bool:
-    return float(row["close"]) >= float(row["open"])
+    return not priced(row) or float(row["close"]) >= float(row["open"])
 
 
 def _bars(name: str, values: Sequence[float | str], before: int, colour: str, grid: int) -> dict[str, Any]:

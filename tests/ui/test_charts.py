@@ -8,6 +8,7 @@ from typing import Any
 from tests.ui.rows import candle
 from ui.charts import DOWN, EMPTY, FEWEST, UP, price_chart, running_vwap
 
+PRICES = ("open", "high", "low", "close")
 ROWS = [
     candle("2026-11-22T23:59:00.000000000Z", 1, open="10", close="11", quantity="5"),
     candle("2026-11-23T00:00:00.000000000Z", 2, open="11", close="9.5", quantity="0.25"),
@@ -20,6 +21,17 @@ def test_candles_are_open_close_low_high_and_stand_at_the_right() -> None:
     assert len(data) == FEWEST
     assert set(data[:-2]) == {EMPTY}
     assert data[-2:] == [[10.0, 11.0, 9.0, 12.0], [11.0, 9.5, 9.0, 12.0]]
+
+
+def test_a_candle_of_several_currencies_has_a_place_and_a_volume_and_no_price() -> None:
+    nothing: Any = None
+    mixed = candle("2026-11-23T00:01:00.000000000Z", 3, quantity="7", vwap=None) | dict.fromkeys(PRICES, nothing)
+    option = price_chart([*ROWS, mixed], interval="1m", zone="UTC")
+    assert option["series"][0]["data"][-2:] == [[11.0, 9.5, 9.0, 12.0], EMPTY]
+    assert option["series"][0]["markLine"]["data"] == [{"yAxis": 9.5}]
+    assert option["series"][1]["data"][-1] == 7.0
+    alone = price_chart([mixed], interval="1m", zone="UTC")["series"][0]
+    assert (set(alone["data"]), "markLine" in alone) == ({EMPTY}, False)
 
 
 def test_times_are_shown_in_the_zone_of_the_reader() -> None:

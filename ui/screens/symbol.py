@@ -21,6 +21,10 @@ PROFILE_SECONDS = 30.0  # a day has many minutes, and one of them changes
 TAPE = ("time", "side", "price", "quantity")
 _KEPT = {"interval": "10s", "range": 120}
 
+_SEVERAL = (
+    "Where trades have several currencies, or some have none, there is no common price: name the currency of each."
+)
+
 
 def page() -> None:
     """Everything below the strip."""
@@ -138,6 +142,8 @@ def _chart() -> None:
             key="price chart",
             alt=f"Candles of {symbol}",
         )
+        if not all(map(charts.priced, rows)):
+            note(_SEVERAL, "quiet", key="several currencies")
 
 
 def _tape() -> None:
