@@ -29,6 +29,7 @@ from tests.gateway.watched import MONDAY, SECOND, Stand, at
 US = "us_equity_multi/sampleMultiTradeData.csv.gz"
 SETS = {
     US: None,
+    "binance_xrpeth/XRP_ETH-trades.feather": "XRP/ETH",
     "binance_xrpeth/XRP_ETH-trades.parquet": "XRP/ETH",
     "binance_xrpeth/XRP_OLD-trades.json.gz": "XRP/ETH",
     "binance_btcusdt_parquet/btcusdt-trades.parquet": "BTCUSDT",
