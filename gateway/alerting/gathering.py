@@ -22,7 +22,6 @@ from gateway.reading.patterns import Question
 from gateway.reading.whole import Asked, Filter, warm
 from gateway.reading.windows import event_clock
 from gateway.reading.zones import NO_ZONES
-from telemetry.errors import InvalidInput
 
 PIECE = 40  # rows made before others have their turn: 2 ms
 SYMBOLS = 100_000  # of one window
@@ -100,11 +99,10 @@ class Gathering:
 
     def _patterns(self, symbol: str, window: str, scope: Scope) -> Row:
         """The figures of patterns of a symbol; none where they are not kept."""
-        asked = Question(symbol, window, Filter(venues=scope.venues, kinds=scope.kinds))
-        try:
-            return patterns.prepare(self._state, asked, self._zones, self._wall_ns()).figures()
-        except InvalidInput:
+        if self._state.patterns is None:
             return {}
+        asked = Question(symbol, window, Filter(venues=scope.venues, kinds=scope.kinds))
+        return patterns.prepare(self._state, asked, self._zones, self._wall_ns()).figures()
 
     async def _prepare(self, window: str, wanted: Filter) -> Answer:
         asked = Asked(window, self._wall_ns(), wanted)

@@ -27,7 +27,7 @@ from telemetry.patterns import BURST, NEGATIVE, UNITS, burst_of, value_of
 from telemetry.rows import TRADES
 from telemetry.times import format_time
 
-SYMBOLS = 4  # of one subscription, and 20 of a rule: a symbol takes one or two milliseconds, more in a long window
+SYMBOLS = 4  # of a subscription, and of the metrics: a symbol takes one or two milliseconds, more in a long window
 QUANTILES = {"interarrival_p50": 50, "interarrival_p90": 90, "interarrival_p99": 99}  # percent
 MANY = 100  # trades of a second from which on its burst ratio says something
 SLOTS = 360  # units of ten seconds whose bursts are listed, the newest

@@ -44,19 +44,24 @@ def taken(connection: Connection, count: int, duplicates: int = 0) -> None:
     assert (status, answer["accepted"], answer["duplicates"]) == (202, count, duplicates)
 
 
+def send_in_pieces(gateway: Gateway, connection: Connection, symbol: str, whole: bytes, cuts: tuple[int, ...]) -> None:
+    """A request, its body cut at these places (below 0: from the end), one piece after the other."""
+    head = whole.index(b"\r\n\r\n") + 4
+    places = [0, *(head + cut if cut > 0 else len(whole) + cut for cut in cuts), len(whole)]
+    for start, end in itertools.pairwise(places):
+        connection.send(whole[start:end])
+        with connections(gateway, 1) as (other,):  # by its answer, the piece before has arrived
+            other.send(request(trades(f"{symbol}-{end}", 1)))
+            taken(other, 1)
+
+
 @pytest.mark.parametrize("cuts", [(), (1,), (-1,), (5_000,), (5_000, 5_001, 9_000), tuple(range(300, 20_000, 700))])
 def test_a_large_body_counts_once_in_whatever_pieces_it_comes(
     gateway: Gateway, symbol: str, cuts: tuple[int, ...]
 ) -> None:
     whole = request(trades(symbol, 200))
-    head = whole.index(b"\r\n\r\n") + 4
-    places = [0, *(head + cut if cut > 0 else len(whole) + cut for cut in cuts), len(whole)]
     with connections(gateway, 1) as (connection,):
-        for start, end in itertools.pairwise(places):
-            connection.send(whole[start:end])
-            with connections(gateway, 1) as (other,):  # by its answer, the piece before has arrived
-                other.send(request(trades(f"{symbol}-{end}", 1)))
-                taken(other, 1)
+        send_in_pieces(gateway, connection, symbol, whole, cuts)
         taken(connection, 200)
         connection.send(whole)
         taken(connection, 0, 200)
@@ -166,14 +171,8 @@ def test_an_arrow_body_counts_once_in_whatever_pieces_it_comes_and_is_the_same_a
     gateway: Gateway, symbol: str, cuts: tuple[int, ...]
 ) -> None:
     whole = as_arrow(arrow(symbol, 300))
-    head = whole.index(b"\r\n\r\n") + 4
-    places = [0, *(head + cut if cut > 0 else len(whole) + cut for cut in cuts), len(whole)]
     with connections(gateway, 1) as (connection,):
-        for start, end in itertools.pairwise(places):
-            connection.send(whole[start:end])
-            with connections(gateway, 1) as (other,):  # by its answer, the piece before has arrived
-                other.send(request(trades(f"{symbol}-{end}", 1)))
-                taken(other, 1)
+        send_in_pieces(gateway, connection, symbol, whole, cuts)
         taken(connection, 300)
         connection.send(whole + as_arrow(arrow(symbol, 1)))
         taken(connection, 0, 300)
