@@ -115,7 +115,6 @@ PEERS = (
         running=postgres,
         required=10.0,
         aim=17.0,
-        trades=50_000,
         programs=("postgres", "initdb"),
         libraries=("psycopg",),
         note="durable; a transaction for each 1,000",
@@ -123,7 +122,6 @@ PEERS = (
     Peer(
         name="DuckDB, insert and query",
         running=duckdb,
-        trades=50_000,
         libraries=("duckdb",),
         note="in process, in a file; the aggregates asked for after each 1,000",
     ),

@@ -24,7 +24,7 @@ class Peer:
     required: float | None = None
     aim: float | None = None
     slow: bool = False  # left out in quick mode, unless asked for by name
-    trades: int = 100_000  # of one run; a slow one gets fewer, what is compared is trades a second
+    trades: int | None = None  # at most, of one run: a slow one gets fewer; what is compared is trades a second
     programs: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
     note: str = ""

@@ -41,6 +41,8 @@ FILES = (
     "binance_btcusdt_parquet/btcusdt-trades.parquet",
     "eu_equity/sampleTDataEurope.csv.gz",
 )
+ALIKE = {"binance_xrpeth/XRP_ETH-trades.feather", "binance_xrpeth/XRP_OLD-trades.json.gz"}  # the parquet's market
+MARKETS = [pytest.param(name, marks=[pytest.mark.long] if name in ALIKE else []) for name in FILES]
 ZONES = {"": "America/New_York"}
 BODY = 10_000
 
@@ -78,7 +80,7 @@ def deliver(state: Aggregator, trades: Columns, until: int, rng: random.Random) 
         assert state.merge(head(first, last), decode_partial(encode_partial(partial)))[0].accepted
 
 
-@pytest.mark.parametrize("name", FILES)
+@pytest.mark.parametrize("name", MARKETS)
 def test_every_figure_equals_a_recompute_at_twenty_instants(market_data: Path, name: str) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")

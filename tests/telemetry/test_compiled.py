@@ -205,6 +205,7 @@ print(sorted({"numba", "llvmlite"} & set(sys.modules)))
     assert run(program) == "[]"
 
 
+@pytest.mark.long
 def test_without_a_library_numba_compiles_in_the_process_with_the_same_results() -> None:
     program = """
 import sys
