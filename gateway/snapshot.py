@@ -18,10 +18,10 @@ from collections.abc import Mapping
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
-from zlib import crc32
 
 import numpy as np
 import structlog
+from isal.isal_zlib import crc32
 
 from gateway.aggregator import Aggregator
 from gateway.loss import Loss

@@ -19,9 +19,9 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from zlib import crc32
 
 import msgspec
+from isal.isal_zlib import crc32
 
 from telemetry.errors import InvalidInput
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 _HEAD = 8  # bytes: the checksum of the rest in hexadecimal digits
 

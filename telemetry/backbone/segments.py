@@ -26,7 +26,8 @@ from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
 from typing import NamedTuple
-from zlib import crc32
+
+from isal.isal_zlib import crc32
 
 from telemetry.backbone.disk import Files, OpenFile
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
@@ -70,6 +71,13 @@ def test_what_is_encoded_is_decoded(frame: bytes, offset: int, count: int) -> No
     assert record.key_bytes == record.keys.tobytes()
     assert record.keys["digest"].tolist() == [[0, 0], [10, 11]]
     assert bytes(record.frame) == frame
+
+
+@given(st.binary(max_size=5000))
+def test_the_checksum_is_the_crc32_that_everybody_computes(frame: bytes) -> None:
+    raw = example(frame=frame)
+    checked = raw[12 : 64 + 64 + 2 * 32 + len(frame)]
+    assert raw[8:12] == zlib.crc32(checked).to_bytes(4, "little")
 
 
 def test_entries_and_frame_are_read_in_place_and_cannot_be_written() -> None:
