@@ -28,7 +28,7 @@ SETTLE_SECONDS = 1.0
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """The gateway against the kernel's send."""
-    clients, seconds = (300, 3) if plan.quick else (1_000, 5)
+    clients, seconds = (300, 2) if plan.quick else (1_000, 5)
     count = FEED * seconds
     with requests(0, 2 * count * (plan.rounds + 1)) as made, Product(plan.directory / "fanout") as product:
         size = _message_bytes(plan, product, made, count)
@@ -36,7 +36,7 @@ def measure(plan: Plan) -> Iterator[Figure]:
             "gateway": partial(_gateway, plan, product, made, clients, count),
             "kernel": lambda _: _kernel(plan, clients, size, seconds),
         }
-        samples = alternate(plan.rounds, things)
+        samples = alternate(plan.rounds, things, warm_up=not plan.quick)
     yield Figure(
         name=f"fan-out to {clients:,} clients, CPU per message ÷ kernel send",
         measured=ratios(samples["gateway"], samples["kernel"], "us"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 
 from benchmarks.bodies import SYMBOLS, Requests, requests
@@ -13,25 +13,28 @@ from benchmarks.product import Product
 CONNECTIONS = 8
 PER_BODY = (1_000, 100)
 MANY = 1_000  # symbols
+KINDS = "all", "basic"
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """The same bodies, in turn with TELEMETRY_STATISTICS=all and =basic, of 1,000 and of 100 trades, over few and over
     many symbols."""
     for symbols in (SYMBOLS, MANY):
-        for per_body in PER_BODY:
-            yield _compare(plan, per_body, symbols)
+        with ExitStack() as stack:
+            products = {
+                kind: stack.enter_context(Product(plan.directory / f"{kind}-{symbols}", settings={"statistics": kind}))
+                for kind in KINDS
+            }
+            size, first = plan.size(500_000, 100_000), 0
+            for per_body in PER_BODY:
+                yield _compare(plan, products, first, size, per_body, symbols)
+                first += size * (plan.rounds + 1)
 
 
-def _compare(plan: Plan, per_body: int, symbols: int) -> Figure:
-    count = max(1, plan.size(500_000, 100_000) // per_body)
-    with ExitStack() as stack:
-        made = stack.enter_context(requests(0, count * (plan.rounds + 1), per_body=per_body, symbols=symbols))
-        things: dict[str, Callable[[int], Sample]] = {}
-        for kind in ("all", "basic"):
-            directory = plan.directory / f"{kind}-{per_body}-{symbols}"
-            product = stack.enter_context(Product(directory, settings={"statistics": kind}))
-            things[kind] = _run(product, made, count)
+def _compare(plan: Plan, products: Mapping[str, Product], first: int, size: int, per_body: int, symbols: int) -> Figure:
+    count = max(1, size // per_body)
+    with requests(first, count * (plan.rounds + 1), per_body=per_body, symbols=symbols) as made:
+        things = {kind: _run(product, made, count) for kind, product in products.items()}
         samples = alternate(plan.rounds, things)
     return Figure(
         name=f"CPU per trade, all statistics ÷ basic, {per_body:,} a body, {symbols:,} symbols",

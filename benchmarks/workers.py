@@ -18,7 +18,7 @@ WAIT_SECONDS = 60.0  # of ranges for the workers that hold them, until all are t
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Trades a second of both."""
-    trades = plan.size(4_000_000, 1_500_000)
+    trades = plan.size(4_000_000, 1_000_000)
     fill(plan.directory / "workers", trades)
     things: dict[str, Callable[[int], Sample]] = {
         f"{count} worker{'s' * (count > 1)}": partial(_drain, plan, trades, count) for count in (1, 2)
