@@ -50,7 +50,9 @@ class Load:
     """One run, see the module; `with` it. `spec` is what `generator.py` writes."""
 
     def __init__(self, spec: dict[str, Any]) -> None:
-        memory = mmap.mmap(spec["descriptor"], 0, prot=mmap.PROT_READ)
+        # With its pages at hand, which would else be found one by one while time runs.
+        flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+        memory = mmap.mmap(spec["descriptor"], 0, flags, mmap.PROT_READ)
         count = int(np.frombuffer(memory, np.int64, 1)[0])
         self._offsets = np.frombuffer(memory, np.int64, count + 1, 8).tolist()
         self._bytes = memoryview(memory)
