@@ -13,10 +13,11 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from telemetry.patterns import Ints
+from telemetry.patterns import MILLISECOND_SHIFT, Ints
 
 GENERATION = 1 << 15
-_ROOM = 1 << 16  # slots of a table at first: those of a generation, with some free ones
+_ROOM = 1 << 16  # rows of a log at first
+_INSTRUMENTS = 16  # at first
 _SAVED = 2  # arrays of a generation
 
 
@@ -72,65 +73,85 @@ class NumpyBursts:
         self._young, self._old = (dict(zip(*(a.tolist() for a in of), strict=True)) for of in (young, old))
 
 
+class _Generation:
+    """Its log, the table of places in it, the place of each instrument's latest: see telemetry.compiled.bursts."""
+
+    def __init__(self, room: int, instruments: int) -> None:
+        self.log: Ints = np.empty((room, 2), np.int64)
+        self.table: Ints = np.zeros(2 * room, np.int64)
+        self.latest: Ints = np.zeros(instruments, np.int64)
+
+    @classmethod
+    def of(cls, keys: Ints, counts: Ints) -> _Generation:
+        """What was saved, by key."""
+        room = _ROOM
+        while len(keys) > room:
+            room *= 2
+        owners = keys >> MILLISECOND_SHIFT
+        made = cls(room, int(owners.max(initial=0)) + 1)
+        made.log[: len(keys)] = np.stack((keys, counts), axis=1)
+        np.maximum.at(made.latest, owners, np.arange(1, len(keys) + 1))
+        return made
+
+    def follow(self, instruments: int) -> None:
+        """Have room for so many instruments."""
+        if instruments > len(self.latest):
+            latest = np.zeros(max(instruments, 2 * len(self.latest)), np.int64)
+            latest[: len(self.latest)] = self.latest
+            self.latest = latest
+
+    def arrays(self) -> tuple[Ints, Ints, Ints]:
+        """In the order of the kernel."""
+        return self.log, self.table, self.latest
+
+
 class CompiledBursts:
     """The quickest. Raises ImportError where nothing can be compiled."""
 
     def __init__(self) -> None:
-        self._kernels: Any = import_module("telemetry.compiled.tally")
-        self._count = 0
-        self._young, self._old = _table(_ROOM), _table(_ROOM)
+        self._kernels: Any = import_module("telemetry.compiled.bursts")
+        self._marks = np.zeros(self._kernels.MARKS, np.int64)
+        self._young, self._old = _Generation(_ROOM, _INSTRUMENTS), _Generation(_ROOM, _INSTRUMENTS)
 
     def count(self, keys: Ints, values: Ints) -> Ints:
         """See Bursts."""
         totals = np.empty(len(keys), np.int64)
-        self.grew(self._kernels.count(*self.room_for(len(keys)), keys, values, totals))
+        most = int(keys.max(initial=0)) >> MILLISECOND_SHIFT
+        self._kernels.count(*self.room_for(len(keys), most + 1), keys, values, totals)
         return totals
 
     def turn(self) -> None:
         """See Bursts."""
-        if self._count >= GENERATION:
-            spare = self._old if len(self._old[0]) == len(self._young[0]) else _table(len(self._young[0]))
-            spare[0].fill(0)  # the same memory again: new pages cost more than clearing them
-            self._old, self._young, self._count = self._young, spare, 0
+        if self._marks[self._kernels.YOUNG_HELD] < GENERATION:
+            return
+        self._young, self._old = self._old, self._young  # the same memory again: new pages cost more
+        if self._marks[self._kernels.OLD_INDEXED]:
+            self._young.table.fill(0)
+        self._young.latest.fill(0)
+        self._marks[:] = 0, 0, *self._marks[: self._kernels.OLD_HELD].tolist()
 
     def saved(self) -> list[Ints]:
         """See Bursts."""
-        return [array for keys, counts in (self._young, self._old) for array in _in_order(*_held(keys, counts))]
+        held = (self._young, self._kernels.YOUNG_HELD), (self._old, self._kernels.OLD_HELD)
+        return [array for of, mark in held for array in _in_order(*of.log[: self._marks[mark]].T.copy())]
 
     def load(self, saved: list[Ints]) -> None:
         """See Bursts."""
-        tables = []
-        for keys, counts in (saved[:_SAVED], saved[_SAVED:]):
-            room = _ROOM
-            while len(keys) * 4 > room * 3:
-                room *= 2
-            tables.append(_table(room))
-            self._kernels.add(*tables[-1], keys, counts)
-        (self._young, self._old), self._count = tables, len(saved[0])
+        self._young, self._old = (_Generation.of(*part) for part in (saved[:_SAVED], saved[_SAVED:]))
+        self._marks[:] = len(saved[0]), 0, len(saved[_SAVED]), 0
 
-    def room_for(self, more: int) -> tuple[Ints, Ints, Ints, Ints]:
-        """Keys and counts of the younger generation, with room for so many more, and those of the older one."""
-        room = len(self._young[0])
-        while (self._count + more) * 4 > room * 3:
+    def room_for(self, more: int, instruments: int) -> tuple[Ints, ...]:
+        """What compiled code adds so many keys of the first `instruments` to."""
+        for one in (self._young, self._old):
+            one.follow(instruments)
+        held, room = int(self._marks[self._kernels.YOUNG_HELD]), len(self._young.log)
+        while held + more > room:
             room *= 2
-        if room > len(self._young[0]):
-            held = _held(*self._young)
-            self._young = _table(room)
-            self._kernels.add(*self._young, *held)
-        return *self._young, *self._old
-
-    def grew(self, keys: int) -> None:
-        """So many keys were new to the younger generation."""
-        self._count += keys
-
-
-def _table(room: int) -> tuple[Ints, Ints]:
-    return np.zeros(room, np.int64), np.zeros(room, np.int64)
-
-
-def _held(keys: Ints, counts: Ints) -> tuple[Ints, Ints]:
-    at = np.flatnonzero(keys)
-    return keys[at], counts[at]
+        if room > len(self._young.log):
+            grown = _Generation(room, 0)
+            grown.log[:held], grown.latest = self._young.log[:held], self._young.latest
+            self._young, self._marks[self._kernels.YOUNG_INDEXED] = grown, 0
+        return *self._young.arrays(), *self._old.arrays(), self._marks
 
 
 def _in_order(keys: Ints, counts: Ints) -> tuple[Ints, Ints]:

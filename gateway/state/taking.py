@@ -142,7 +142,7 @@ class CompiledTake:
         ranges = self._ranges(waiting)
         ends, gaps, milliseconds, candidates = ranges[:, self._kernels.ENDS :].sum(axis=0).tolist()
         block = self._joined([array.reshape(-1) for one in waiting for array in one.of.arrays()])
-        tables = *cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds)
+        tables = *cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
         late = self._memory("late", (ends + gaps + milliseconds, 2))
         owners, entries = self._memory("owners", (candidates,)), self._memory("entries", (candidates, ENTRY_WIDTH))
         results = np.zeros(self._kernels.RESULTS, np.int64)
@@ -150,9 +150,8 @@ class CompiledTake:
         kept = largest.places_for(min(most, INSTRUMENTS)), owners, entries, late, results
         frontier = int(held.cells.frontier[0]) // UNITS[0] + _CODE
         self._kernels.take(block, ranges, ids, *whose, *tables, *kept, frontier, held.cells.instruments, INSTRUMENTS)
-        new_cells, new_milliseconds, late_count, entry_count = results.tolist()
+        new_cells, late_count, entry_count = results.tolist()
         cells.grew(new_cells)
-        bursts.grew(new_milliseconds)
         largest.put(owners[:entry_count], entries[:entry_count])
         if late_count:
             keys, values = late[:late_count].T.copy()

@@ -18,7 +18,7 @@ from telemetry.compiled.linking import link
 from telemetry.compiled.wrapping import MEMORY, wrapper
 
 MODULES = (  # that have entries
-    *("scanner", "arrow", "columns", "table", "merging", "folding", "tally", "largest", "patterns"),
+    *("scanner", "arrow", "columns", "table", "merging", "folding", "tally", "bursts", "largest", "patterns"),
     *("arranging", "range_rows", "range_patterns", "outliers"),
 )
 _RUNTIME = ("memset", "memcpy", "memmove")  # the backend calls them by name

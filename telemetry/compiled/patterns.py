@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from telemetry.compiled.bursts import counted
 from telemetry.compiled.compiler import BYTES, INTEGER, INTEGERS, MATRIX, entry, part
 from telemetry.compiled.largest import FLOOR_KEY, FLOOR_SLOT, SEQ, SMALL
 from telemetry.compiled.largest import KEY as ENTRY_KEY
@@ -47,8 +48,8 @@ from telemetry.patterns import (
 
 # Columns of a range: where its ids and its numbers begin, its first trade, and how many rows of each array it has.
 IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, BURSTS, CANDIDATES, RANGE_WIDTH = range(8)
-# What has come to be, counted: cells, milliseconds, rows of `late`, entries.
-NEW_CELLS, NEW_MILLISECONDS, LATE, ENTRIES, RESULTS = range(5)
+# What has come to be, counted: cells, rows of `late`, entries.
+NEW_CELLS, LATE, ENTRIES, RESULTS = range(4)
 _SLOT_NS, _SLOT_MS = UNITS[0] * 1_000_000_000, UNITS[0] * 1000
 _CODE = LEVEL_OFFSETS[0]
 _AHEAD = 8  # rows: what is fetched now is there when it is needed
@@ -99,19 +100,6 @@ def _between(block: Array, at: int, of: int, last: Array, seen: Array, fine: Arr
 
 
 @part
-def _counted(young: Array, of_young: Array, old: Array, of_old: Array, results: Array, key: int, value: int) -> int:
-    """What the trades of a millisecond have come to: as telemetry.compiled.tally.count."""
-    slot = slot_of(young, key)
-    if young[slot] == 0:
-        young[slot] = key
-        before = slot_of(old, key)
-        of_young[slot] = of_old[before] if old[before] == key else 0
-        results[NEW_MILLISECONDS] += 1
-    of_young[slot] += value
-    return int(of_young[slot])
-
-
-@part
 def _burst(of: int, millisecond: int, total: int) -> tuple[int, int]:
     """The cell of a millisecond's trades, and what they are in it."""
     unit = millisecond // _SLOT_MS
@@ -126,27 +114,6 @@ def _expect_gap(block: Array, at: int, left: int, ids: Array, begin: int, cells:
     at += 2 * _AHEAD
     local = block[at] >> INSTRUMENT_SHIFT
     slot = home_of(cells, block[at] + ((ids[begin + local] - local) << INSTRUMENT_SHIFT))
-    expect(cells, slot)
-    expect(values, slot)
-
-
-@part
-def _expect_burst(
-    block: Array, at: int, left: int, ids: Array, begin: int, young: Array, of_young: Array, old: Array, cells: Array,
-    values: Array,
-) -> None:  # fmt: skip
-    if left <= _AHEAD:
-        return
-    at += 2 * _AHEAD
-    local = block[at] >> MILLISECOND_SHIFT
-    of = ids[begin + local]
-    key = block[at] + ((of - local) << MILLISECOND_SHIFT)
-    slot = home_of(young, key)
-    expect(young, slot)
-    expect(of_young, slot)
-    expect(old, home_of(old, key))
-    key, _ = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, 0)
-    slot = home_of(cells, key)
     expect(cells, slot)
     expect(values, slot)
 
@@ -170,17 +137,46 @@ def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, en
     return True
 
 
+@part
+def _bursts(
+    block: Array, at: int, count: int, ids: Array, begin: int, instruments: int, cells: Array, values: Array,
+    log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
+    late: Array, results: Array, frontier: int,
+) -> None:  # fmt: skip
+    """The milliseconds of a range; of those that count in one cell, which stand together, the largest goes there."""
+    known, most = -1, 0
+    for place in range(at, at + 2 * count, 2):
+        local = block[place] >> MILLISECOND_SHIFT
+        of = ids[begin + local]
+        if of >= TRACKED:
+            continue
+        key = block[place] + ((of - local) << MILLISECOND_SHIFT)
+        total = counted(log, table, latest, old_log, old_table, old_latest, marks, key, block[place + 1])
+        if of < instruments:
+            cell, value = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, total)
+            if cell == known:
+                most = max(most, value)
+                continue
+            if known >= 0:
+                _cell(cells, values, late, results, frontier, known, most)
+            known, most = cell, value
+    if known >= 0:
+        _cell(cells, values, late, results, frontier, known, most)
+
+
 @entry(
-    *(INTEGERS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS),
+    *(INTEGERS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS, INTEGERS),
+    *(MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGERS, INTEGERS, INTEGERS),
     *(MATRIX, INTEGERS, MATRIX, MATRIX, INTEGERS, INTEGER, INTEGER, INTEGER),
 )
 def take(
     block: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array, values: Array,
-    young: Array, of_young: Array, old: Array, of_old: Array, places: Array, owners: Array, entries: Array, late: Array,
-    results: Array, frontier: int, instruments: int, most: int,
+    log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
+    places: Array, owners: Array, entries: Array, late: Array, results: Array, frontier: int, instruments: int,
+    most: int,
 ) -> int:  # fmt: skip
     """Ranges one after the other, the numbers of their arrays in `block`. Cells are kept of the first `instruments`,
-    the largest trades of the first `most`; all tables have room."""
+    the largest trades of the first `most`; all tables have room, those of telemetry.compiled.bursts too."""
     for number in range(len(ranges)):
         begin, at, first_seq = ranges[number, IDS], ranges[number, BEGIN], ranges[number, FIRST_SEQ]
         for _ in range(ranges[number, ENDS]):
@@ -197,17 +193,11 @@ def take(
                 key = block[at] + ((of - local) << INSTRUMENT_SHIFT)
                 _cell(cells, values, late, results, frontier, key, block[at + 1])
             at += 2
-        for left in range(ranges[number, BURSTS], 0, -1):
-            _expect_burst(block, at, left, ids, begin, young, of_young, old, cells, values)
-            local = block[at] >> MILLISECOND_SHIFT
-            of = ids[begin + local]
-            if of < TRACKED:
-                key = block[at] + ((of - local) << MILLISECOND_SHIFT)
-                total = _counted(young, of_young, old, of_old, results, key, block[at + 1])
-                if of < instruments:
-                    key, value = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, total)
-                    _cell(cells, values, late, results, frontier, key, value)
-            at += 2
+        _bursts(
+            block, at, ranges[number, BURSTS], ids, begin, instruments, cells, values, log, table, latest,
+            old_log, old_table, old_latest, marks, late, results, frontier,
+        )  # fmt: skip
+        at += 2 * ranges[number, BURSTS]
         for place in range(at, at + ranges[number, CANDIDATES] * CANDIDATE_WIDTH, CANDIDATE_WIDTH):
             of = ids[begin + (block[place + CODE] >> LOCAL_BITS & _LOCAL_MASK)]
             if of < most and _candidate(block, place, places, of, first_seq, entries, results):

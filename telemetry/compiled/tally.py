@@ -1,4 +1,4 @@
-"""Counts by key in compiled code: see gateway.state.tally and gateway.state.bursts.
+"""Counts by key in compiled code: see gateway.state.tally.
 
 Tables are open-addressed: a key stands at the first free slot from the one that its product with a constant names
 (Fibonacci hashing, Knuth, The Art of Computer Programming 3, 6.4). A key of 0 is a free slot.
@@ -69,24 +69,6 @@ def find(table: Ints, instrument: int, found: Ints) -> int:
             found[count] = slot
             count += 1
     return count
-
-
-@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
-def count(young: Ints, of_young: Ints, old: Ints, of_old: Ints, keys: Ints, values: Ints, totals: Ints) -> int:
-    """Add to the counts of the younger table, which has room, and begins with that of the older one; `totals` are the
-    counts then. How many keys are new to the younger one."""
-    new = 0
-    for number in range(len(keys)):
-        key = keys[number]
-        slot = slot_of(young, key)
-        if young[slot] == 0:
-            young[slot] = key
-            before = slot_of(old, key)
-            of_young[slot] = of_old[before] if old[before] == key else 0
-            new += 1
-        of_young[slot] += values[number]
-        totals[number] = of_young[slot]
-    return new
 
 
 @entry(INTEGERS, INTEGERS, INTEGERS)
