@@ -25,6 +25,7 @@ from gateway.aggregator import Aggregator
 from gateway.alerting.bulletin import Bulletin
 from gateway.alerting.gathering import Gathering
 from gateway.alerting.rule_file import RuleFile
+from gateway.answering.patterns import add_patterns
 from gateway.app import Bounds, Clocks, Gateway
 from gateway.environment import GatewaySettings
 from gateway.freshness import Freshness
@@ -42,7 +43,6 @@ from gateway.loss import Loss
 from gateway.metrics import new_registry
 from gateway.quickest import new_look, new_merging, new_parts, new_slots
 from gateway.routes import new_app
-from gateway.routes_patterns import add_patterns
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.folding import CompiledFolding
 from gateway.state.merging import CompiledMerging

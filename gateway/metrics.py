@@ -26,10 +26,10 @@ from prometheus_client.registry import Collector
 
 from gateway.aggregator import Aggregator
 from gateway.app import Gateway
+from gateway.exporting.orders import order_seconds
+from gateway.exporting.patterns import symbol_patterns
+from gateway.exporting.watching import watching
 from gateway.latency import BOUNDS
-from gateway.metrics_orders import order_seconds
-from gateway.metrics_patterns import symbol_patterns
-from gateway.metrics_watching import watching
 from gateway.reading.selection import Part, between
 from gateway.reading.whole import Asked, Filter, Whole, read, select, warm
 from gateway.reading.windows import event_clock, window_of

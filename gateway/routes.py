@@ -20,19 +20,20 @@ from pydantic import BeforeValidator
 from starlette.exceptions import HTTPException
 from starlette.routing import Route
 
-from gateway import answers, metrics
+from gateway import metrics
+from gateway.answering import answers
+from gateway.answering.latency import add_latency
+from gateway.answering.openapi import DESCRIPTION, INGEST, docs_page
+from gateway.answering.trades import add_trades
+from gateway.answering.watching import add_watching
 from gateway.app import Gateway
 from gateway.ingest import problem, times
 from gateway.ingestion.feed import Feed
 from gateway.metrics import Registry
-from gateway.openapi import DESCRIPTION, INGEST, docs_page
 from gateway.reading import figures, windows
 from gateway.reading.figures import Page, Span
 from gateway.reading.parameters import ends_before, filter_of, instant, only, whole
 from gateway.reading.whole import Asked, warm
-from gateway.routes_latency import add_latency
-from gateway.routes_trades import add_trades
-from gateway.routes_watching import add_watching
 from gateway.stream import Stream
 from telemetry.errors import PROBLEMS, InvalidInput, TelemetryError, TryAgain
 from telemetry.trade import printable

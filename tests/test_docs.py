@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
+from gateway.answering.openapi import TRADE
 from gateway.latency import STAGES
 from gateway.live import EVENT_TOPICS, STATE_TOPICS, Wanted
-from gateway.openapi import TRADE
 from gateway.reading.windows import INTERVALS, WINDOWS
 from telemetry.environ import NAMES
 from telemetry.errors import PROBLEMS

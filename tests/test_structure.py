@@ -47,11 +47,11 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "zmq": ("telemetry.backbone.",),
     "sqlite3": ("gateway.snapshot",),
     "duckdb": ("gateway.history",),
-    "fastapi": ("gateway.routes", "gateway.entrypoint"),
-    "starlette": ("gateway.routes", "gateway.entrypoint"),
+    "fastapi": ("gateway.routes", "gateway.answering.", "gateway.entrypoint"),
+    "starlette": ("gateway.routes", "gateway.answering.", "gateway.entrypoint"),
     "streamlit": ("ui.",),
     "streamlit_shadcn_ui": ("ui.",),
-    "prometheus_client": ("gateway.metrics",),
+    "prometheus_client": ("gateway.metrics", "gateway.exporting."),
 }
 ATTRACT_EVERYTHING = {"utils", "util", "helpers", "common", "base", "constants", "types", "misc", "models", "schemas"}
 NEVER = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal"}

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from gateway.aggregator import Aggregator
-from gateway.metrics_orders import BOUNDS, order_seconds
+from gateway.exporting.orders import BOUNDS, order_seconds
 from gateway.reading.orders import SECONDS, OrdersAsked, prepare_orders
 from gateway.snapshot import Snapshot
 from gateway.state.orders import OTHER, Orders

@@ -1,8 +1,8 @@
-"""The answers of the routes of patterns, for the OpenAPI document: see gateway.answers."""
+"""The answers of the routes of patterns, for the OpenAPI document: see gateway.answering.answers."""
 
 from __future__ import annotations
 
-from gateway.answers import (
+from gateway.answering.answers import (
     BOOLEAN,
     COUNT,
     DECIMAL,

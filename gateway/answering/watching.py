@@ -8,7 +8,7 @@ import msgspec
 from fastapi import FastAPI, Path, Query, Request, Response
 from pydantic import BeforeValidator
 
-from gateway import answers_watching as answers
+from gateway.answering import answers_watching as answers
 from gateway.app import Gateway
 from gateway.reading.parameters import only, whole
 from gateway.watching import asked

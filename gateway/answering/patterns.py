@@ -7,7 +7,7 @@ from typing import Annotated
 
 from fastapi import FastAPI, Query, Request, Response
 
-from gateway.answers_patterns import PATTERNS, PROFILE
+from gateway.answering.answers_patterns import PATTERNS, PROFILE
 from gateway.app import Gateway
 from gateway.reading import patterns, profile
 from gateway.reading.parameters import filter_of, only

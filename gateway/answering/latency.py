@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import msgspec
 from fastapi import FastAPI, Query, Request, Response
 
-from gateway import answers, latency
+from gateway import latency
+from gateway.answering import answers
 from gateway.app import Gateway
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.parameters import only

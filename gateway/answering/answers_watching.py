@@ -4,9 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from gateway.answers import BOOLEAN, COUNT, NUMBER, TEXT, TIME, Answers, Shape, answers, listing, mapping, optional
-from gateway.answers import problem as problem
-from gateway.answers import shape as shape
+from gateway.answering.answers import (
+    BOOLEAN,
+    COUNT,
+    NUMBER,
+    TEXT,
+    TIME,
+    Answers,
+    Shape,
+    answers,
+    listing,
+    mapping,
+    optional,
+)
+from gateway.answering.answers import problem as problem
+from gateway.answering.answers import shape as shape
 
 _FRESH: dict[str, Shape] = {"as_of_seq": COUNT, "durable_seq": COUNT}
 _NEXT = optional(TEXT)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.answers import (
+from gateway.answering.answers import (
     BOOLEAN,
     COUNT,
     DECIMAL,

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import FastAPI, Query, Request, Response
 from pydantic import BeforeValidator
 
-from gateway import answers_trades as answers
+from gateway.answering import answers_trades as answers
 from gateway.app import Gateway
 from gateway.reading import trades
 from gateway.reading.parameters import check_kinds, only, whole

@@ -1,0 +1,1 @@
+"""Families of Prometheus metrics: parts of gateway.metrics."""
