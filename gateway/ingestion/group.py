@@ -94,8 +94,8 @@ class Group:
             self.parts.append(part)
 
     def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
-        """The journal record of this group; called in the journal's writer thread. Raises Stop when the journal has
-        another number for its first trade: then its keys would be wrong."""
+        """The journal record of this group; called in the event loop, seldom again in the journal's writer thread.
+        Raises Stop when the journal has another number for its first trade: then its keys would be wrong."""
         if first_seq != self.first_seq:
             raise Stop(f"expected trade {self.first_seq} to be the journal's next one, received {first_seq}")
         columns = self.columns = concatenate(

@@ -26,7 +26,6 @@ from telemetry.backbone.record import Record
 from telemetry.errors import Stop
 from telemetry.wire import Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
 
-SMALL_TRADES = 256  # up to here a record is made by the event loop: sharing its lock with the writer takes longer
 LEASE_BYTES = 32 << 20  # a lease ends before the record that would exceed this
 
 
@@ -93,11 +92,14 @@ class Embedded:
             warn("an embedded backbone was not closed", ResourceWarning, source=self)
 
     async def append(self, group: Group) -> Committed:
-        """Journal `group`, then offer it to the workers. Raises TryAgain when it is full, Stop when the disk failed."""
-        journal, written, made_for = self._writer.journal, b"", (0, 0)
-        if group.count <= SMALL_TRADES:
-            made_for = journal.last_seq + 1, journal.durable_seq
-            written = group.record_bytes(*made_for)
+        """Journal `group`, then offer it to the workers. Raises TryAgain when it is full, Stop when the disk failed.
+
+        The record is made here: the writer's thread would share the interpreter's lock with the event loop for it, and
+        then both take longer. It is made again there if what it says of the last sync is not true any more.
+        """
+        journal = self._writer.journal
+        made_for = journal.last_seq + 1, journal.durable_seq
+        written = group.record_bytes(*made_for)
 
         def encode(first_seq: int, synced_seq: int) -> bytes:
             nonlocal written
