@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -18,7 +17,8 @@ from pyarrow import types
 from telemetry.arrow_texts import is_text, plain, simple
 from telemetry.decimals import MAX_SCALE, parse_decimal
 from telemetry.frame import I64, U8, Array, Text
-from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, times
+from telemetry.literal_times import times
+from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals
 from telemetry.times import ABSENT, LATEST, SMALLEST_INTEGER
 
 TICKS = {"s": 10**9, "ms": 10**6, "us": 10**3, "ns": 1}
@@ -30,7 +30,6 @@ _WORD: dict[int, np.dtype[Any]] = {32: _I32, 64: I64, 128: I64, 256: I64}
 _MIDDLE_SCALE = 9  # of what is tried when the declared scale makes the mantissas longer than 64 bits
 _EXACT = 1e15  # doubles hold every decimal of 15 digits apart from the next: it is the shortest that reads back
 _MARGIN = 64  # bytes behind the last text that may be looked at
-_SOMETHING = msgspec.Raw(b'""')
 _T = TypeVar("_T")
 _SAMPLE = 32  # rows that tell how many decimals a column has
 
@@ -148,14 +147,11 @@ class _Cells(Literals):
 
     def __init__(self, cells: Text) -> None:
         self._cells = cells
-        self.text = np.concatenate((cells.blob, np.full(_MARGIN, ord("\n"), U8)))
+        text = np.concatenate((cells.blob, np.full(_MARGIN, ord("\n"), U8)))
         places = cells.offsets.astype(np.intp)
-        self.starts, self.ends = places[:-1], places[1:]
+        super().__init__(text, places[:-1], places[1:], np.ones(len(places) - 1, bool))
         if (self.starts == self.ends).any():
             raise Doubt("an empty text")  # its neighbours would be looked at
-        self.quoted = np.ones(len(self.starts), bool)
-        self.missing = 0
-        self.values = [_SOMETHING] * len(self.starts)  # only how many there are matters: see `alone`
 
     def alone(self, row: int) -> tuple[bool, str] | None:
         """One value: always a text."""

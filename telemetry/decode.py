@@ -1,8 +1,9 @@
 """Bodies of POST /v1/trades to checked trades: everything in it, or InvalidInput with index and field of what is wrong.
 
-Several readings, one result. The reference (decode_reference) decides what a body means. The fast one (decode_fast) is
-for large bodies, the compiled one (decode_compiled) for all where it is installed; both give up on any doubt. Then a
-large body is cut and only the parts in doubt go to the reference: one odd number does not make 50,000 trades slow.
+Several readings, one result. The reference (decode_reference) decides what a body means. The compiled one
+(decode_compiled) is for all bodies where it is installed; for large ones there are two more, of trades that are written
+alike (decode_alike) and of all others (decode_fast). All of these give up on any doubt. Then a large body is cut and
+only the parts in doubt go to the reference: one odd number does not make 50,000 trades slow.
 """
 
 from __future__ import annotations
@@ -15,12 +16,13 @@ import msgspec
 import numpy as np
 
 from telemetry.columns import Columns, concatenate, from_trades
+from telemetry.decode_alike import PADDING, AlikeReading
 from telemetry.decode_compiled import CompiledReading
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import LINE, MAX_ERRORS, MAX_TRADES, Media, parse_items, read_items, refuse_bombs
 from telemetry.digests import NO_SECRET, Digests, Keys, join_keys
 from telemetry.errors import InvalidInput
-from telemetry.frame import U8
+from telemetry.frame import U8, Array
 from telemetry.literals import Doubt
 from telemetry.trade import Trade
 
@@ -63,8 +65,9 @@ class Decoder:
         """
         self._digests = Digests(secret)
         self._compiled = CompiledReading(self._digests) if compiled else None
+        self._alike = AlikeReading()
         self._small: tuple[Reading, ...] = () if self._compiled is None else (_compiled(self._compiled),)
-        self._large: tuple[Reading, ...] = (*self._small, self._fast)
+        self._large: tuple[Reading, ...] = (*self._small, self._read_alike, self._fast)
 
     def decode(self, body: bytes, media: AnyMedia, received_at: int) -> Batch:
         """The trades of a body that arrived at `received_at` (ns UTC).
@@ -84,8 +87,10 @@ class Decoder:
             with suppress(Doubt):
                 columns, keys = self._compiled.columns_in_place(np.frombuffer(buffer, U8), size, "json", received_at)
                 return Batch(None, columns, keys)
-        doubted = self._compiled is not None and size >= ROWS_BYTES
-        readings = (self._small if size < SMALL_BYTES else self._large)[doubted:]
+        if size >= SMALL_BYTES:
+            with suppress(Doubt):
+                return self._alike_in(np.frombuffer(buffer, U8), size, "json", received_at)
+        readings = (self._fast,) if size >= SMALL_BYTES else () if size >= ROWS_BYTES else self._small
         return self._decode(readings, bytes(memoryview(buffer)[:size]), "json", received_at)
 
     def _decode(self, readings: Sequence[Reading], body: bytes, media: Media, received_at: int) -> Batch:
@@ -123,6 +128,13 @@ class Decoder:
         if errors:
             raise _invalid(errors)
         return Batch(trades, None, self._digests.keys_of_trades(trades, given))
+
+    def _read_alike(self, body: bytes, media: Media, received_at: int) -> Batch:
+        return self._alike_in(np.frombuffer(body + bytes(PADDING), U8), len(body), media, received_at)
+
+    def _alike_in(self, text: Array, size: int, media: Media, received_at: int) -> Batch:
+        columns, given = self._alike.columns(text, size, media, received_at)
+        return Batch(None, columns, self._digests.keys_of_columns(columns, given))
 
     def _fast(self, body: bytes, media: Media, received_at: int) -> Batch:
         if len(body) > MAX_TRADES and body.count(b"{") > MAX_TRADES:

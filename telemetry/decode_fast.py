@@ -18,12 +18,13 @@ from telemetry.columns import Columns, present
 from telemetry.decode_reference import MAX_TRADES, Media, too_many
 from telemetry.frame import I64, OPTIONAL, U8, U32, Array, Text
 from telemetry.json_rows import ALL_NAMES, DECIMALS, TEXTS, TIMES, VALUES, decode_rows
-from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, ruled, times
+from telemetry.literal_times import times
+from telemetry.literals import NO_DECIMAL, Doubt, Literals, decimals, ruled
 from telemetry.times import ABSENT, SMALLEST_INTEGER
 from telemetry.trade import KINDS, LIQUIDITIES, MAX_TEXT, SIDES, UNPRINTABLE, Instrument
 
 _INSTRUMENT_TEXTS = ("venue", "symbol", "currency")
-# What makes an instrument, in the order of the arguments of _instrument, and what stands for it where it was not sent.
+# What makes an instrument, in the order of the arguments of instrument_of, and what stands for what was not sent.
 _INSTRUMENT_DEFAULTS: dict[str, Any] = {
     "symbol": None,
     "kind": None,
@@ -75,7 +76,7 @@ class _Reading:
         self._body = body
         self._plain = body.isascii() and b"\\" not in body and b"\x7f" not in body  # no unprintable text possible
         self._set = 2 * len(rows)
-        self._numbers = Literals(VALUES["price"](rows) + VALUES["quantity"](rows))
+        self._numbers = Literals.of(VALUES["price"](rows) + VALUES["quantity"](rows))
         self._texts: dict[str, list[Any]] = {}
         self._literals: dict[str, Literals] = {}
         for name in names - {"price", "quantity"}:
@@ -85,7 +86,7 @@ class _Reading:
         """Keeps a field that some trade has, and counts how many have it."""
         missing = values.count(msgspec.UNSET) if optional else 0
         if name in DECIMALS:
-            literals = Literals(values)
+            literals = Literals.of(values)
             missing = literals.missing
             if missing < len(values):
                 self._literals[name] = literals
@@ -186,7 +187,7 @@ class _Reading:
             _require(len(tokens) == len(values), "a line break")
         else:
             tokens = [_token(value) for value in values]
-        return times(Literals(tokens))
+        return times(Literals.of(tokens))
 
     def _integers(self) -> dict[str, Array | Text]:
         found: dict[str, Array | Text] = {name: self._times(name) for name in TIMES[1:] if name in self._texts}
@@ -213,7 +214,7 @@ class _Reading:
         same = {name: values[0] for name, values in columns.items() if values.count(values[0]) == len(values)}
         names = [name for name in columns if name not in same]
         if not names:
-            return (_instrument(*(_INSTRUMENT_DEFAULTS | same).values()),), np.zeros(self._count, U32)
+            return (instrument_of(*(_INSTRUMENT_DEFAULTS | same).values()),), np.zeros(self._count, U32)
         keys: list[Any] = columns[names[0]]
         if len(names) > 1:
             keys = list(zip(*map(columns.__getitem__, names), strict=True))
@@ -224,7 +225,7 @@ class _Reading:
         for key in dict.fromkeys(keys):
             for place, value in zip(varied, key if len(names) > 1 else (key,), strict=True):
                 values[place] = value
-            code_of[key] = table.setdefault(_instrument(*values), len(table))
+            code_of[key] = table.setdefault(instrument_of(*values), len(table))
         codes = map(code_of.__getitem__, keys)
         few = len(table) <= _FEW
         return tuple(table), np.frombuffer(bytes(codes), U8).astype(U32) if few else np.array(list(codes), U32)
@@ -251,7 +252,7 @@ class _Reading:
 
 
 @lru_cache(maxsize=4096)
-def _instrument(symbol: Any, kind: str, venue: Any, currency: Any, multiplier: tuple[int, int]) -> Instrument:
+def instrument_of(symbol: Any, kind: str, venue: Any, currency: Any, multiplier: tuple[int, int]) -> Instrument:
     """The instrument of these values as they were sent. Raises Doubt."""
     name = ruled("symbol", symbol or "")
     return Instrument(ruled("venue", venue or ""), name, kind, ruled("currency", currency or ""), *multiplier)
