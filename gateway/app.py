@@ -148,18 +148,24 @@ class Gateway:
             before = self.state.applied
             for result in results:
                 if isinstance(result, Quarantined):
+                    await self._snapshots.room(0)
                     logger.error("quarantined", seq=result.seq, deaths=result.deaths)
                     self.state.quarantine(result.seq)
                 else:
-                    await self._snapshots.room(row_count(result.body))
-                    while self.state.atoms.is_folding:  # in pieces, between which others have their turn
-                        self.state.atoms.fold_some()
-                        await asyncio.sleep(0)
+                    await self._room(row_count(result.body))
                     self._merge(result, arrived_ns)
             if self.state.applied > before:
                 self.latency.applied(self.state.applied, self.clocks.monotonic_ns())
                 self.waiters.wake(self.state.applied)
                 self.live.publish()
+
+    async def _room(self, rows: int) -> None:
+        """Until so many rows can be merged at once."""
+        await self._snapshots.room(rows)
+        while self.state.atoms.is_folding:  # in pieces, between which others have their turn
+            self.state.atoms.fold_some()
+            await asyncio.sleep(0)
+            await self._snapshots.room(rows)
 
     def _merge(self, result: Partial, arrived_ns: int) -> None:
         verdict = self.state.verdict(result.head)

@@ -5,8 +5,9 @@ version of the statistics, that is ahead of the journal, that cannot be read, or
 none: of 400 flipped bits, 368 gave other figures and no error), is discarded and rebuilt.
 
 Written incrementally: atoms go by pages of rows, and only pages that changed since the last write are written, all in
-one transaction. `begin` fixes the instant, on the event loop between two merges; pages are then taken a few at a time
-(`take`, on the loop) and written (`write`, in a thread), while merging goes on: see atoms.py.
+one transaction. `begin` fixes the instant, on the event loop between two merges. Then a thread copies what is not in
+pages (`copy`), while merging waits, but nothing else does; pages are then taken a few at a time (on the loop) and
+written (`write`, in a thread), while merging goes on: see atoms.py.
 """
 
 from __future__ import annotations
@@ -19,27 +20,21 @@ from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import structlog
 from isal.isal_zlib import crc32
 
 from gateway.aggregator import Aggregator
 from gateway.loss import Loss
 from gateway.state.atoms import PAGE
-from telemetry.latencies import NO_CELLS, Cells, Name, concatenated
-from telemetry.latencies import WIDTH as CELL_WIDTH
-from telemetry.partial import Watermark, atom_from_texts, atom_to_texts
-from telemetry.rows import WIDTH
+from gateway.state.contents import Head, as_rows, checksum, copied, fixed, restore
 from telemetry.tasks import Ready
-from telemetry.trade import Instrument
 
-LAYOUT = "5"
+LAYOUT = "6"
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS state (name TEXT PRIMARY KEY, value BLOB) WITHOUT ROWID;
 CREATE TABLE IF NOT EXISTS pages (number INTEGER PRIMARY KEY, rows BLOB, crc INTEGER);
 """
 BATCH = 64  # pages, 2.5 MB: copied in under a millisecond
-PART = 4096  # instruments written as JSON at a time
 COPIED = 800  # pages, 32 MB: what merging may copy before it waits for the snapshot
 
 logger = structlog.get_logger("snapshot")
@@ -76,7 +71,7 @@ class Snapshot:
             return damage
         if int(saved["applied"]) > newest:
             return f"it is ahead of the journal: at {saved['applied']}, the journal ends at {newest}"
-        _restore(state, saved, [rows for _, rows, _ in pages])
+        restore(state, saved, [rows for _, rows, _ in pages])
         if (loss := json.loads(saved["loss"]))["seq"] <= newest:  # else it is counted again from the beginning
             self._loss.restore(loss)
         self._complete = True
@@ -85,18 +80,22 @@ class Snapshot:
     def _identity(self, state: Aggregator) -> str:
         return f"{self._journal_id} {state.version} {LAYOUT}"
 
-    def begin(self, state: Aggregator) -> dict[str, Any]:
-        """Fix the instant: freeze the pages to be written, copy the rest. What it returns is for `open`."""
+    def begin(self, state: Aggregator) -> Head:
+        """Fix the instant: freeze the pages to be written, copy what is small. What it returns is for `copy`."""
         state.atoms.freeze(everything=not self._complete)
-        return _state(state) | {
+        return fixed(state) | {
             "loss": self._loss.export(),
             "identity": self._identity(state),
             "pages": -(-state.atoms.used // PAGE),
         }
 
-    def open(self, head: dict[str, Any]) -> None:
+    def copy(self, state: Aggregator, head: Head) -> Head:
+        """The rest but the pages (in a thread); nothing is merged until it is done. What it returns is for `open`."""
+        return head | copied(state)
+
+    def open(self, head: Head) -> None:
         """Begin the transaction (in a thread). Raises sqlite3.Error or OSError, as `write` and `commit` do."""
-        head = _as_text(head)
+        rows = as_rows(head)
         fresh, self._complete = not self._complete, False
         if fresh:
             for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"):
@@ -106,9 +105,8 @@ class Snapshot:
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_SCHEMA)
         self._database.execute("BEGIN")
-        self._database.executemany(
-            "INSERT OR REPLACE INTO state VALUES (?, ?)", (head | {"checksum": checksum(head)}).items()
-        )
+        self._database.execute("DELETE FROM state")  # there may be fewer pieces than before
+        self._database.executemany("INSERT INTO state VALUES (?, ?)", (rows | {"checksum": checksum(rows)}).items())
 
     def write(self, pages: list[tuple[int, bytes]]) -> None:
         """Write some pages (in a thread)."""
@@ -119,10 +117,13 @@ class Snapshot:
         )
 
     def commit(self) -> None:
-        """End the transaction (in a thread): from now on this is the snapshot."""
+        """End the transaction (in a thread): from now on this is the snapshot. To close the file may take long, too:
+        what was written goes to its place then."""
         assert self._database is not None
         self._database.execute("COMMIT")
         self._complete = True
+        self._database.close()
+        self._database = None
 
     def close(self, state: Aggregator) -> None:
         """End the snapshot, successful or not; one that is not leaves the one before, and the next is written whole."""
@@ -135,7 +136,7 @@ class Snapshot:
     def save(self, state: Aggregator) -> None:
         """All of it at once, when nothing is merged meanwhile."""
         try:
-            self.open(self.begin(state))
+            self.open(self.copy(state, self.begin(state)))
             while pages := state.atoms.take_frozen(BATCH):
                 self.write(pages)
             self.commit()
@@ -150,6 +151,7 @@ class Snapshots:
         self._snapshot, self._state, self._seconds = snapshot, state, seconds
         self._progress, self._stop = asyncio.Event(), asyncio.Event()
         self._left = 0  # pages that the snapshot has not taken yet, at most
+        self._copies = False  # what is not in pages is being copied
 
     def load(self, *, newest: int) -> str | None:
         """As Snapshot.load."""
@@ -165,7 +167,7 @@ class Snapshots:
                 logger.error("snapshot", error=repr(error))
             finally:
                 self._snapshot.close(self._state)
-                self._left = 0
+                self._left, self._copies = 0, False
                 self._progress.set()
 
     def stop(self) -> None:
@@ -179,10 +181,11 @@ class Snapshots:
         return self._stop.is_set()
 
     async def room(self, rows: int) -> None:
-        """Merging so many rows waits here while a snapshot is behind with the pages that merging had to copy for it,
-        or would have to: in the worst case each row is on a page of its own that is not written yet."""
+        """Merging so many rows waits here while a snapshot copies what is not in pages, and while it is behind with
+        the pages that merging had to copy for it, or would have to: in the worst case each row is on a page of its own
+        that is not written yet. What is merged must be so before anybody else has a turn."""
         saved = self._state.atoms.saved
-        while len(saved) > COPIED or (self._left and len(saved) + min(rows, self._left) > 2 * COPIED):
+        while self._copies or len(saved) > COPIED or (self._left and len(saved) + min(rows, self._left) > 2 * COPIED):
             self._progress.clear()
             await self._progress.wait()
 
@@ -192,7 +195,10 @@ class Snapshots:
 
     async def _save(self) -> None:
         head = self._snapshot.begin(self._state)
-        self._left = int(head["pages"])
+        self._left, self._copies = int(head["pages"]), True
+        head = await asyncio.to_thread(self._snapshot.copy, self._state, head)
+        self._copies = False
+        self._progress.set()
         await asyncio.to_thread(self._snapshot.open, head)
         while pages := self._state.atoms.take_frozen(BATCH):
             await asyncio.to_thread(self._snapshot.write, pages)
@@ -201,15 +207,6 @@ class Snapshots:
         self._left = 0
         self._progress.set()
         await asyncio.to_thread(self._snapshot.commit)
-
-
-def checksum(head: Mapping[str, Any]) -> int:
-    """Of everything but the pages, which have one each."""
-    crc = 0
-    for name in sorted(head.keys() - {"checksum"}):
-        value = head[name]
-        crc = crc32(value if isinstance(value, bytes) else str(value).encode(), crc32(name.encode(), crc))
-    return crc
 
 
 def _damage(saved: Mapping[str, Any], pages: list[tuple[int, Any, int]]) -> str | None:
@@ -222,72 +219,3 @@ def _damage(saved: Mapping[str, Any], pages: list[tuple[int, Any, int]]) -> str 
     if len(pages) != saved["pages"]:
         return f"it is damaged: expected {saved['pages']} pages, found {len(pages)}"
     return None
-
-
-def _as_text(head: dict[str, Any]) -> dict[str, Any]:
-    """With the lists as JSON, made of parts: one part holds Python's lock for a few milliseconds at most."""
-    parts = [
-        json.dumps(head["instruments"][first : first + PART])[1:-1]
-        for first in range(0, len(head["instruments"]), PART)
-    ]
-    negative = {number: [str(value) for value in sums] for number, sums in head["negative"].items()}
-    more: dict[str, Any] = {"negative": json.dumps(negative), "loss": json.dumps(head["loss"])}
-    more |= {"older": head["older"].tobytes(), "slots": concatenated(head["slots"]).tobytes()}
-    if (patterns := head["patterns"]) is not None:
-        more["patterns"] = json.dumps({name: value for name, value in patterns.items() if name != "arrays"})
-    more["pattern_arrays"] = b"" if patterns is None else patterns["arrays"]
-    return head | {"instruments": f"[{','.join(parts)}]"} | more
-
-
-def _state(state: Aggregator) -> dict[str, Any]:
-    """A copy of all but the atoms; what takes long is left to `_as_text`."""
-    count = len(state.instruments)
-    wide = {
-        number: {
-            "total": atom_to_texts(state.wide.totals[number]),
-            "atoms": [(level, start, atom_to_texts(atom)) for (level, start), atom in atoms.items()],
-        }
-        for number, atoms in state.wide.atoms.items()
-    }
-    return {
-        "applied": state.applied,
-        "watermark": json.dumps(state.watermark),
-        "quarantined": json.dumps(state.quarantined),
-        "instruments": list(state.instruments),
-        "price_scale": state.price_scale[:count].tobytes(),
-        "quantity_scale": state.quantity_scale[:count].tobytes(),
-        "totals": state.totals[:count].tobytes(),
-        "frontier": json.dumps(state.atoms.frontier),
-        "negative": dict(state.negative),
-        "wide": json.dumps(wide),
-        "orders": json.dumps({"names": state.orders.names, "frontier": state.orders.frontier}),
-        "older": state.orders.older(),
-        "slots": state.orders.everything()[1:],
-        "patterns": None if state.patterns is None else state.patterns.saved(count),
-    }
-
-
-def _restore(state: Aggregator, saved: dict[str, Any], pages: list[bytes]) -> None:
-    instruments = [Instrument(*fields) for fields in json.loads(saved["instruments"])]
-    totals = np.frombuffer(saved["totals"], np.int64).reshape(-1, WIDTH)
-    scales = (np.frombuffer(saved[name], np.int64) for name in ("price_scale", "quantity_scale"))
-    watermark = json.loads(saved["watermark"])
-    state.restore_instruments(instruments, totals.copy(), *(scale.copy() for scale in scales))
-    state.applied = int(saved["applied"])
-    state.watermark = Watermark(*watermark) if watermark else None
-    state.quarantined = json.loads(saved["quarantined"])
-    state.atoms.load(np.frombuffer(b"".join(pages), np.int64).reshape(-1, WIDTH), json.loads(saved["frontier"]))
-    if state.patterns is not None:
-        state.patterns.load(json.loads(saved["patterns"]) | {"arrays": saved["pattern_arrays"]})
-    for number, sums in json.loads(saved["negative"]).items():
-        state.negative[int(number)] = int(sums[0]), int(sums[1]), int(sums[2])
-    for number, of in json.loads(saved["wide"]).items():
-        atoms = {(level, start): atom_from_texts(texts) for level, start, texts in of["atoms"]}
-        state.wide.adopt(int(number), atom_from_texts(of["total"]), atoms)
-    orders = json.loads(saved["orders"])
-    names = [Name(*name) for name in orders["names"]]
-    state.orders.restore(names, orders["frontier"], _cells(saved["older"]), _cells(saved["slots"]))
-
-
-def _cells(saved: bytes) -> Cells:
-    return np.frombuffer(saved, np.uint64).reshape(-1, CELL_WIDTH) if saved else NO_CELLS

@@ -196,9 +196,15 @@ class CompiledLargest:
 
     def saved(self) -> Ints:
         """See Largest."""
-        numbers = np.flatnonzero(self._places[:, HELD]).tolist()
-        parts = [np.insert(self.of(number), 0, number, axis=1) for number in numbers]
-        return np.concatenate(parts) if parts else np.empty((0, 1 + ENTRY_WIDTH), np.int64)
+        held = self._places[:, HELD]
+        owners = np.arange(len(held)).repeat(held)
+        behind = np.arange(len(owners)) - (held.cumsum() - held).repeat(held)
+        entries = self._pool[self._places[owners, START] + behind]
+        order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT], owners))
+        found = np.empty((len(order), 1 + ENTRY_WIDTH), np.int64)
+        found[:, 0], found[:, 1:] = owners[order], entries[order]
+        found[:, 1 + BEATEN] = 0
+        return found
 
     def load(self, saved: Ints) -> None:
         """See Largest."""

@@ -73,21 +73,20 @@ class Patterns(Held):
     # --- what is saved -----------------------------------------------------------------------------------------------
 
     def saved(self, count: int) -> dict[str, Any]:
-        """A copy of all, of so many instruments: arrays as bytes, and numbers in lists."""
+        """A copy of all, of so many instruments: numbers in lists, and the arrays. Changes nothing once all is taken
+        in, so that a thread may call it while nothing is merged."""
         self.take_in()
-        arrays = [self.last[:count], self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
-        arrays += [self.cells.frontier, *self.cells.saved(), *self.bursts.saved(), self.largest.saved().ravel()]
-        since = sorted(self.largest.since.items())
+        arrays = [self.last[:count].copy(), self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
+        arrays += [self.cells.frontier.copy(), *self.cells.saved(), *self.bursts.saved(), self.largest.saved().ravel()]
         return {
             "sizes": [len(array) for array in arrays],
             "instruments": self.cells.instruments,
-            "since": since,
-            "arrays": b"".join(array.tobytes() for array in arrays),
+            "since": sorted(self.largest.since.items()),
+            "arrays": arrays,
         }
 
-    def load(self, saved: dict[str, Any]) -> None:
-        """Take over what was saved, when nothing is held."""
-        numbers = np.frombuffer(saved["arrays"], np.int64)
+    def load(self, saved: dict[str, Any], numbers: Ints) -> None:
+        """Take over what was saved, its arrays one behind the other, when nothing is held."""
         last, seen, fine, frontier, keys, values, *bursts, largest = (
             part.copy() for part in np.split(numbers, np.cumsum(saved["sizes"])[:-1])
         )

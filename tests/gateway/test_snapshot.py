@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 import sqlite3
+import threading
 from contextlib import closing
 from pathlib import Path
 
 from gateway.aggregator import Aggregator
-from gateway.snapshot import Snapshot
+from gateway.snapshot import Snapshot, Snapshots
+from gateway.state.contents import PIECE, Head
 from telemetry.trade import Trade
 from tests.gateway.test_aggregator import EPOCH, NOW, answer, offer, trade
 
@@ -101,8 +104,7 @@ def test_only_pages_that_changed_are_written(tmp_path: Path) -> None:
     snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
     snapshot.save(state)
     offer(state, some, 5000, 5000)
-    head = snapshot.begin(state)
-    snapshot.open(head)
+    snapshot.open(snapshot.copy(state, snapshot.begin(state)))
     pages = state.atoms.take_frozen(100)
     assert len(pages) == 1
     snapshot.write(pages)
@@ -119,7 +121,7 @@ def test_what_is_merged_while_a_snapshot_is_written_is_not_in_it(tmp_path: Path)
         offer(state, some, first, first + 49)
         offer(at_begin, some, first, first + 49)
     snapshot = Snapshot(tmp_path / "snapshot.db", "j1")
-    snapshot.open(snapshot.begin(state))
+    snapshot.open(snapshot.copy(state, snapshot.begin(state)))
     for first in range(2001, 4001, 50):
         offer(state, some, first, first + 49)
         snapshot.write(state.atoms.take_frozen(1))
@@ -134,3 +136,56 @@ def test_what_is_merged_while_a_snapshot_is_written_is_not_in_it(tmp_path: Path)
     later = Aggregator(epoch=EPOCH, atoms=1000)
     assert Snapshot(tmp_path / "snapshot.db", "j1").load(later, newest=4000) is None
     assert answer(later) == answer(state)
+
+
+class Gated(Snapshot):
+    """Copies when it is let to."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path, "j1")
+        self.begun, self.may = threading.Event(), threading.Event()
+
+    def copy(self, state: Aggregator, head: Head) -> Head:
+        self.begun.set()
+        assert self.may.wait(30)
+        return super().copy(state, head)
+
+
+def test_merging_waits_while_what_is_not_in_pages_is_copied_and_no_longer(tmp_path: Path) -> None:
+    state = Aggregator(epoch=EPOCH)
+    offer(state, some_trades(100), 1, 100)
+    snapshot = Gated(tmp_path / "snapshot.db")
+    snapshots = Snapshots(snapshot, state, seconds=0.01)
+
+    async def run() -> None:
+        task = asyncio.create_task(snapshots.run(lambda: None))
+        await snapshots.room(1)  # there is room before
+        assert await asyncio.to_thread(snapshot.begun.wait, 30)
+        room = asyncio.create_task(snapshots.room(1))
+        for _ in range(10):
+            await asyncio.sleep(0)
+        assert not room.done()
+        snapshot.may.set()
+        await asyncio.wait_for(room, 30)
+        snapshots.stop()
+        await asyncio.wait_for(task, 30)
+
+    asyncio.run(run())
+    assert Snapshot(tmp_path / "snapshot.db", "j1").load(Aggregator(epoch=EPOCH), newest=100) is None
+
+
+def test_a_large_state_is_written_in_pieces_and_none_of_a_larger_one_before_is_left(tmp_path: Path) -> None:
+    state, path = Aggregator(epoch=EPOCH), tmp_path / "snapshot.db"
+    many = 2 * PIECE // 312  # a row of totals has 39 numbers
+    offer(state, [trade(symbol=f"S{number}") for number in range(many)], 1, many)
+    snapshot = Snapshot(path, "j1")
+    snapshot.save(state)
+    with closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM state WHERE name LIKE 'totals#%'").fetchone() == (2,)
+        database.execute("INSERT INTO state VALUES ('totals#000002', ?)", (bytes(312),))
+        database.commit()
+    assert "damaged" in (Snapshot(path, "j1").load(Aggregator(epoch=EPOCH), newest=many) or "")
+    snapshot.save(state)
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=many) is None
+    assert answer(restored) == answer(state)

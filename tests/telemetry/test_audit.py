@@ -19,7 +19,7 @@ import pandas as pd
 import pytest
 
 import telemetry.audit
-from gateway.snapshot import checksum
+from gateway.state.contents import checksum
 from telemetry.audit import Live
 from telemetry.backbone.segments import SEGMENT_HEADER_BYTES, decode_header, encode_header
 from telemetry.client import Gateway
@@ -138,9 +138,9 @@ def test_a_gateway_of_another_journal_is_not_taken_for_this_one(desk: Desk, copy
 def test_a_doctored_total_is_found_and_named(copy: Path, audit: Audit) -> None:
     with closing(sqlite3.connect(copy / "snapshot.db")) as database:
         values = dict(database.execute("SELECT name, value FROM state"))
-        numbers = np.frombuffer(values["totals"], np.int64).copy()
+        numbers = np.frombuffer(values["totals#000000"], np.int64).copy()
         numbers[TRADES] += 1
-        values["totals"] = numbers.tobytes()
+        values["totals#000000"] = numbers.tobytes()
         values["checksum"] = checksum(values)
         database.executemany("INSERT OR REPLACE INTO state VALUES (?, ?)", values.items())
         database.commit()
@@ -156,7 +156,7 @@ def test_a_doctored_total_is_found_and_named(copy: Path, audit: Audit) -> None:
 def test_a_doctored_time_of_an_order_is_found_and_named(copy: Path, audit: Audit) -> None:
     with closing(sqlite3.connect(copy / "snapshot.db")) as database:
         values = dict(database.execute("SELECT name, value FROM state"))
-        blob = "slots" if values["slots"] else "older"
+        blob = "slots#000000" if "slots#000000" in values else "older#000000"
         cells = np.frombuffer(values[blob], np.uint64).reshape(-1, WIDTH).copy()
         cells[cells[:, COUNT].argmax(), COUNT] += np.uint64(50)
         values[blob] = cells.tobytes()
