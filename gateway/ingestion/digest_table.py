@@ -8,6 +8,8 @@ commits fail, all that is pending is taken back.
 Slots of entries that left point to an entry that does not match. When too many slots are in use, a new table is made
 beside the old one, which still answers: first its memory is touched piece by piece (the system takes milliseconds for
 each piece), then it is filled a few entries at a time, newest first. So there is no pause, and no tombstone stays.
+Where slots are compiled, a thread touches the memory of a large table and takes up all entries that are committed by
+then; only those that came meanwhile are left for later.
 """
 
 from __future__ import annotations
@@ -44,7 +46,8 @@ class Ring:
         self._slots = self._table_for(0)
         self._cold: Slots | None = None  # the next table while it is touched for the first time
         self._next: Slots | None = None
-        self._backfill = 0  # the next table holds every entry from this number on
+        self._backfill = 0  # the next table holds every entry from this number on,
+        self._beside = 0  # and those before this one
         self._owed = 0
 
     @property
@@ -136,8 +139,14 @@ class Ring:
             if self._owed * _WARM_SLOTS >= _WARM_MIN:
                 self._warm(self._cold)
         elif self._slots.used > _FULL * self._slots.count:
-            live = min(self.written, self.entries.size)
-            self._cold, self._owed = self._table_for(live + live // _BACKFILL), 0
+            self._begin()
+
+    def _begin(self) -> None:
+        """The next table."""
+        live = min(self.written, self.entries.size)
+        self._cold, self._owed = self._table_for(live + live // _BACKFILL), 0
+        committed = self.entries.spans(self.written - live, self.settled - (self.written - live))
+        self._beside = self.settled if self._cold.take_beside(self.entries, committed) else 0
 
     def _table_for(self, entries: int) -> Slots:
         count = _FIRST_SLOTS
@@ -162,7 +171,7 @@ class Ring:
         self._owed = 0
 
     def _fill(self, slots: Slots) -> None:
-        oldest = max(self.written - self.entries.size, 0)
+        oldest = max(self.written - self.entries.size, self._beside)
         start = max(self._backfill - self._owed * _BACKFILL, oldest)
         if start < self._backfill:
             self._put(slots, start, self._backfill - start)

@@ -7,6 +7,7 @@ rarely touches the entries in vain. 0 is a free slot. Linear probing; slots are 
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -21,8 +22,9 @@ I64 = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 Tags = npt.NDArray[np.uint32]
 
-MANY = 1 << 19  # slots whose memory is taken in a thread
+MANY = 1 << 17  # slots whose memory is taken, and which are filled, in a thread
 FEW = 16  # up to here a plain loop is faster than NumPy
+_PIECE = 1 << 16  # entries: a call that holds no lock, of less than a millisecond
 _MASK64 = (1 << 64) - 1
 
 
@@ -50,6 +52,11 @@ class Slots:
         self._table = np.zeros(count, np.uint32)  # np.empty would be in huge pages: a pause for each
         self._view = self._table.data
         self._taking = take_pages(self._table) if count >= MANY else None
+
+    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
+        """Begin to take up the entries at these places in a thread, which has ended when `warm` says so. False where
+        that does not pay: this code would hold the interpreter's lock, and everything else would wait for it."""
+        return False
 
     def warm(self, slots: int) -> bool:
         """Touch the memory of the next `slots` slots; True when that was the last of it."""
@@ -234,6 +241,26 @@ class CompiledSlots(Slots):
         super().__init__(count, places)
         self._kernels = kernels
         self._hashing = self._factor, self._shift, self.place_bits
+        self._filling: threading.Thread | None = None
+
+    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
+        """As Slots.take_beside. Entries may be written meanwhile: then what a slot says of them is of no use, as when
+        they leave the window."""
+        if self.count >= MANY:
+            self._filling = threading.Thread(target=self._fill, args=(entries, spans), name="keys", daemon=True)
+            self._filling.start()
+        return self._filling is not None
+
+    def _fill(self, entries: Entries, spans: list[tuple[int, int]]) -> None:
+        if self._taking is not None:
+            self._taking.join()
+        for start, stop in spans:
+            for piece in range(start, stop, _PIECE):
+                self.put(entries, piece, min(piece + _PIECE, stop))
+
+    def warm(self, slots: int) -> bool:
+        """As Slots.warm; who fills slots in a thread touches their memory."""
+        return super().warm(slots) if self._filling is None else not self._filling.is_alive()
 
     def put(self, entries: Entries, start: int, stop: int) -> None:
         """As Slots.put."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,8 +15,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ingestion.digest_table import Ring
-from gateway.ingestion.entries import FOUR, SEQ
-from gateway.ingestion.slots import MakeSlots, Slots
+from gateway.ingestion.entries import FOUR, SEQ, Entries
+from gateway.ingestion.slots import MANY, MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, Record, decode_record, encode_record
 from telemetry.decode_compiled import available
@@ -342,6 +343,49 @@ def test_the_next_table_is_filled_step_by_step_beside_the_one_that_answers(slots
         commit(index, Keys(*(getattr(every, name)[row : row + 2] for name in ("given", "digests", "fingerprints"))))
         memory.append(index.memory_bytes)
     assert sum(after < before for before, after in pairwise(memory)) >= 2
+
+
+def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots: MakeSlots) -> None:
+    entries = Entries(1000, FOUR)
+    block = np.random.default_rng(5).integers(1, 1 << 63, (1000, FOUR), np.uint64)
+    entries.write(0, block)
+    table = slots(MANY, entries.size)
+    spans = entries.spans(600, 900)  # around the end of the ring
+    assert table.take_beside(entries, spans) == (slots is not Slots)
+    if slots is not Slots:
+        deadline = time.monotonic() + 10
+        while not table.warm(1):
+            assert time.monotonic() < deadline, "the slots were not filled"
+        found = table.find(block[:, :2], entries, 0)
+        taken = (np.arange(1000) < 500) | (np.arange(1000) >= 600)
+        assert (found == np.where(taken, np.arange(1000), -1)).all()
+        assert table.used == 900
+
+
+def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are_known_and_forgotten(
+    slots: MakeSlots,
+) -> None:
+    """Half a million keys through a window of 150,000, 5,000 pending at a time; every tenth time they are taken back."""
+    generator = np.random.default_rng(13)
+    index = KeyIndex(150_000, pending=5_000, slots=slots)
+    kept: list[U64] = []
+    for turn in range(110):
+        parts = [generator.integers(0, 1 << 63, (1000, 2), np.uint64) for _ in range(5)]
+        first = index.newest_seq + 1
+        for number, part in enumerate(parts):
+            assert index.claim(fresh_keys(part), first + 1000 * number).added == 1000
+        if turn % 10 == 9:
+            index.release()
+            assert not index.lookup(np.concatenate(parts))[0].any()
+        else:
+            index.settle(index.count, first + 4999)
+            kept += parts
+        if turn % 10 == 8:
+            found, _, seqs = index.lookup(np.concatenate(kept[-200:]))
+            window = found[-150_000:]
+            assert window.all()
+            assert found.sum() == len(window)
+            assert (seqs[found] == np.arange(index.newest_seq - len(window) + 1, index.newest_seq + 1)).all()
 
 
 def test_a_run_larger_than_the_window_keeps_its_last_keys(slots: MakeSlots) -> None:
