@@ -54,6 +54,7 @@ from gateway.watching.kept import Kept
 from telemetry.backbone.embedded import Embedded
 from telemetry.backbone.endpoints import default_results
 from telemetry.backbone.journal import Journal
+from telemetry.backbone.leased import leased
 from telemetry.backbone.leases import Limits
 from telemetry.backbone.writer import JournalWriter
 from telemetry.decode import Decoder
@@ -88,7 +89,7 @@ async def run(settings: GatewaySettings) -> None:
     results = settings.results or default_results(settings.data)
     async with (
         JournalWriter(journal) as writer,
-        Embedded(writer, results=results, version=state.version, limits=limits) as backbone,
+        Embedded(writer, results=results, version=state.version, limits=limits, leased=leased) as backbone,
     ):
         slots = await asyncio.to_thread(new_slots, settings.compiled)
         gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots, rules)

@@ -14,7 +14,20 @@ import numpy as np
 from telemetry.columns import Columns, joined
 from telemetry.decimals import MAX_SCALE
 from telemetry.errors import InvalidInput
-from telemetry.frame import HEAD, I64, OPTIONAL, ROW_BYTES, U8, U32, VERSION, Array, Text, unpack_optional, unpack_table
+from telemetry.frame import (
+    HEAD,
+    I64,
+    OPTIONAL,
+    ROW_BYTES,
+    U8,
+    U32,
+    VERSION,
+    Array,
+    Buffer,
+    Text,
+    unpack_optional,
+    unpack_table,
+)
 from telemetry.trade import SIDES, Instrument
 
 _WIDTHS = (8, 8, 8, 8, 4, 1, 1, 1)  # price, quantity, timestamp, received_at, instrument, side, and the two scales
@@ -52,6 +65,16 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
     return Columns(
         instruments, instrument, side, price, price_scale, quantity, quantity_scale, timestamp, received_at, optional
     )
+
+
+def fixed_pieces(view: memoryview) -> list[Buffer]:
+    """A frame that `decode_fixed` reads as this one, in pieces that point into it: the optional columns are left out,
+    all of them, unless it has one of _ORDERS' times. `view` is a frame that `frame.pack` wrote."""
+    count, entries, mask, end = _head(view)
+    if mask & _ORDER_BIT:
+        return [view]
+    end += -entries % 8
+    return [HEAD.pack(VERSION, count, entries, 0, end), view[HEAD.size : end]]
 
 
 def _optional(frames: Sequence[memoryview], counts: Sequence[int]) -> dict[str, Array | Text]:

@@ -10,7 +10,8 @@
     12      4   zero
     16      h   head: MessagePack map of the struct below
     16+h    p   zeros up to a multiple of 8
-    ...         body, raw: whole journal records (lease) or a statistics.Partial (partial); read in place
+    ...         body, raw: records (lease, see telemetry.backbone.leased) or a statistics.Partial (partial); read in
+                place
 
 All integers little endian. One frame per message: multipart is several times dearer.
 """

@@ -57,7 +57,8 @@ class Committed:
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Work as a worker receives it: whole records that cover [first, last]; only these trades are to be analysed."""
+    """Work as a worker receives it: records that cover [first, last], at least with what is analysed (see
+    telemetry.backbone.leased); only these trades are to be analysed."""
 
     epoch: int
     attempt: int

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -24,7 +24,7 @@ from telemetry.backbone.links import ResultsLink
 from telemetry.backbone.recent import RECENT_BYTES, Recent
 from telemetry.backbone.record import Record
 from telemetry.errors import Stop
-from telemetry.wire import Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
+from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
 
 LEASE_BYTES = 32 << 20  # a lease ends before the record that would exceed this
 
@@ -50,8 +50,14 @@ class Writer(Protocol):
     def append(self, encode: Callable[[int, int], bytes], count: int) -> Awaitable[Committed]: ...
 
 
+def whole(raw: memoryview) -> Sequence[Buffer]:
+    """All of a record."""
+    return (raw,)
+
+
 class Embedded:
-    """The gateway's side; `async with` it, inside the writer's. `results` is the endpoint that workers connect to."""
+    """The gateway's side; `async with` it, inside the writer's. `results` is the endpoint that workers connect to,
+    `leased` gives the pieces of what goes to them of a record: one again, of the same trades."""
 
     def __init__(
         self,
@@ -62,10 +68,11 @@ class Embedded:
         limits: Limits | None = None,
         lease_bytes: int = LEASE_BYTES,
         recent_bytes: int = RECENT_BYTES,
+        leased: Callable[[memoryview], Sequence[Buffer]] = whole,
     ) -> None:
         self._writer, self._version = writer, version
         self._limits = limits or Limits()
-        self._lease_bytes = lease_bytes
+        self._lease_bytes, self._leased = lease_bytes, leased
         self._endpoint = endpoints.check_endpoint(results)
         self._context: zmq.Context[sockets.Socket] | None = None
         self._started = asyncio.Event()
@@ -154,13 +161,15 @@ class Embedded:
 
     def _carry(self, send: Send) -> int | None:
         """Send a lease with the records that cover it, as many as fit; the last trade that went, None: nothing went."""
-        records: list[memoryview] = []
+        records: list[Buffer] = []
         size = last = 0
         for record_last, raw in self._records(send):
-            if records and size + len(raw) > self._lease_bytes:
+            pieces = self._leased(raw)
+            length = sum(map(len, pieces))
+            if records and size + length > self._lease_bytes:
                 break
-            records.append(raw)
-            size += len(raw)
+            records += pieces
+            size += length
             last = min(record_last, send.last)
         if not records:
             raise Stop(f"expected the journal to hold trades {send.first}..{send.last}, found none of them")

@@ -1,4 +1,4 @@
-"""The journal's record: one commit group, one checksum. A lease carries the same bytes to a worker.
+"""The journal's record: one commit group, one checksum. What a lease carries of it is a record again: see leased.py.
 
     offset size
      0      8   magic "TTRECORD", always on a 64-byte boundary of its file so that a scan finds later records
@@ -135,7 +135,33 @@ def encode_record(
 ) -> bytes:
     """One record; `frame` may be in pieces, which are copied once. `requests` and `keys` are the bytes of REQUEST_ENTRY
     and KEY_ENTRY arrays (`array.tobytes()`)."""
-    payload = (requests, keys, *((frame,) if isinstance(frame, bytes | bytearray | memoryview) else frame))
+    return b"".join(
+        record_pieces(
+            first_seq=first_seq,
+            synced_seq=synced_seq,
+            count=count,
+            min_timestamp=min_timestamp,
+            max_timestamp=max_timestamp,
+            frame=(frame,) if isinstance(frame, bytes | bytearray | memoryview) else frame,
+            requests=requests,
+            keys=keys,
+        )
+    )
+
+
+def record_pieces(
+    *,
+    first_seq: int,
+    synced_seq: int,
+    count: int,
+    min_timestamp: int,
+    max_timestamp: int,
+    frame: Sequence[Buffer],
+    requests: Buffer = b"",
+    keys: Buffer = b"",
+) -> list[Buffer]:
+    """As `encode_record`, to be joined."""
+    payload = (requests, keys, *frame)
     length = sum(map(len, payload))
     checked = _CHECKED.pack(
         length,
@@ -153,7 +179,13 @@ def encode_record(
     crc = crc32(checked)
     for piece in payload:
         crc = crc32(piece, crc)
-    return b"".join((MAGIC, crc.to_bytes(4, "little"), checked, *payload, bytes(-length % ALIGN)))
+    return [MAGIC, crc.to_bytes(4, "little"), checked, *payload, bytes(-length % ALIGN)]
+
+
+def read_header(raw: memoryview) -> Record:
+    """A record of which it is known that it is whole and undamaged: unchecked."""
+    _, _, length, first_seq, synced_seq, low, high, count, requests, keys, _, _, _ = _HEADER.unpack_from(raw)
+    return Record(first_seq, count, synced_seq, low, high, requests, keys, length, raw)
 
 
 def decode_record(buffer: Buffer, offset: int = 0) -> Record | None:
