@@ -365,7 +365,7 @@ def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots:
 def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are_known_and_forgotten(
     slots: MakeSlots,
 ) -> None:
-    """Half a million keys through a window of 150,000, 5,000 pending at a time; every tenth time they are taken back."""
+    """Half a million keys through a window of 150,000, 5,000 pending; every tenth time they are taken back."""
     generator = np.random.default_rng(13)
     index = KeyIndex(150_000, pending=5_000, slots=slots)
     kept: list[U64] = []
