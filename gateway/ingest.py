@@ -99,7 +99,7 @@ class Ingest:
         batch = await decoded(self._decoder, body, media, received_at)
         receipt = self._gateway.intake.put(batch, received_ns=received_ns, key=key)
         receipt = await self._gateway.intake.committed(receipt)
-        measure_client(self._gateway.latency, batch, received_at, received_ns)
+        measure_client(self._gateway.latency, batch, received_ns)
         last = receipt.last_seq or self._gateway.backbone.status().durable_seq
         if wait:
             return receipt, await self._gateway.applied(last, seconds)
@@ -146,17 +146,19 @@ def accepted(receipt: Receipt, *, applied: bool) -> bytes:
     )
 
 
-def measure_client(latency: Latency, batch: Batch, received_at: int, now_ns: int) -> None:
+def measure_client(latency: Latency, batch: Batch, now_ns: int) -> None:
     """The stage before the gateway: from the sender's clock to ours."""
     stage = latency.stages["client"]
     if batch.columns is not None:
         sent = batch.columns.integers("sent_at")
         if sent is not None:
+            given = sent != ABSENT
+            received_at = batch.columns.received_at[given]
             # Differences beyond 292 years do not fit 64 bits: they count as so long.
-            stage.add_all(received_at - np.maximum(sent[sent != ABSENT], received_at - LATEST), now_ns)
+            stage.add_all(received_at - np.maximum(sent[given], received_at - LATEST), now_ns)
     for trade in batch.trades or ():
         if trade.sent_at != ABSENT:
-            stage.add(received_at - trade.sent_at, 1, now_ns)
+            stage.add(trade.received_at - trade.sent_at, 1, now_ns)
 
 
 def problem(error: TelemetryError) -> tuple[int, list[tuple[bytes, bytes]], dict[str, Any]]:

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from itertools import compress
+from itertools import accumulate, compress, pairwise
 from struct import Struct
 
 import numpy as np
 from numpy.typing import NDArray
 
+from gateway.ingestion.conflicts import conflict
 from gateway.ingestion.group import Entry, Group, Receipt, RequestKey
 from gateway.ingestion.multipliers import Checked, Multipliers, new_multipliers
 from gateway.ingestion.slots import Claimed
@@ -29,12 +30,11 @@ from gateway.latency import Latency
 from telemetry.backbone import Backbone, Committed
 from telemetry.columns import Columns
 from telemetry.decode import Batch
-from telemetry.errors import InvalidInput, Stop, TryAgain
+from telemetry.errors import InvalidInput, Stop, TelemetryError, TryAgain
 from telemetry.trade import Trade
 
 MAX_TRADES = 65_536  # trades in one group: as many as one lease takes
 _PAIR = Struct("<QQ")  # 128 bits as the indices take them
-SHOWN = 100  # errors in one answer
 
 
 class Intake:
@@ -73,8 +73,8 @@ class Intake:
         first_key = self._keys.count
         claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1)
         if claimed.conflicts:
-            raise _conflict(batch, claimed.conflicts)
-        return self._join(batch, claimed, first_key, multipliers, received_ns, key)
+            raise conflict(batch, claimed.conflicts)
+        return self._join(batch, claimed, first_key, multipliers, [(batch.count, received_ns)], key)[0]
 
     def put_new(self, batch: Batch, *, received_ns: int) -> Receipt | None:
         """As `put`, for the trades of several requests; None, and nothing kept, when one of them is a duplicate or a
@@ -85,7 +85,26 @@ class Intake:
         claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1, only_new=True)
         if claimed.fresh is not None:
             return None
-        return self._join(batch, claimed, first_key, multipliers, received_ns, None)
+        return self._join(batch, claimed, first_key, multipliers, [(batch.count, received_ns)], None)[0]
+
+    def put_bodies(self, batch: Batch, bodies: Sequence[tuple[int, int]]) -> list[Receipt] | None:
+        """As `put` of each of several bodies, (trades, ns of arrival), that follow one another in the batch. None, and
+        nothing kept, when one of them may have to be refused: then they are to be put one by one."""
+        if self.waiting + batch.count >= self.limit:
+            return None
+        try:
+            self.check()
+            multipliers, first_key = self._new_multipliers(batch), self._keys.count
+            claimed = self._keys.claim(batch.keys, self.last_seq + self.waiting + 1)
+        except TelemetryError:
+            return None
+        if claimed.conflicts:
+            return None
+        return self._join(batch, claimed, first_key, multipliers, bodies, None)
+
+    def expect(self) -> None:
+        """Something is put at the end of this turn of the event loop: its commit begins right then, no turn later."""
+        self._arrived.set()
 
     def _join(
         self,
@@ -93,28 +112,31 @@ class Intake:
         claimed: Claimed,
         first_key: int,
         multipliers: Multipliers,
-        received_ns: int,
+        bodies: Sequence[tuple[int, int]],
         key: RequestKey | None,
-    ) -> Receipt:
-        fresh = claimed.fresh
-        accepted = batch.count if fresh is None else int(np.count_nonzero(fresh))
-        if not accepted and key is None:
-            return Receipt(self._holder(claimed.held_seq), 0, batch.count, durable=self._durable)
-        group = self._open(accepted, first_key)
-        receipt = Receipt(group, accepted, batch.count - accepted, row=group.count, durable=self._durable)
-        group.last_key += claimed.added
-        if accepted:
-            group.add(_kept(batch, fresh))
-            group.multipliers |= multipliers
-            self.multipliers |= multipliers
-        group.count += accepted
-        group.receipts.append(receipt)
-        group.received_ns.append((received_ns, accepted))
+    ) -> list[Receipt]:
+        counts = _accepted(claimed.fresh, [trades for trades, _ in bodies])
+        accepted = sum(counts)
+        if accepted or key is not None:
+            group = self._open(accepted, first_key)
+            group.last_key += claimed.added
+            if accepted:
+                group.add(_kept(batch, claimed.fresh))
+                group.multipliers |= multipliers
+                self.multipliers |= multipliers
+                self.waiting += accepted
+            self._arrived.set()
+        receipts, end = [], 0
+        for (trades, received_ns), new in zip(bodies, counts, strict=True):
+            end += trades
+            if new or key is not None:
+                receipts.append(group.enter(new, trades - new, received_ns, durable=self._durable))
+            else:
+                held = self._keys.newest_of(batch.keys, end - trades, end) if len(bodies) > 1 else claimed.held_seq
+                receipts.append(Receipt(self._holder(held), 0, trades, durable=self._durable))
         if key is not None:
-            group.entries[key.digest] = Entry(key, receipt)
-        self.waiting += accepted
-        self._arrived.set()
-        return receipt
+            group.entries[key.digest] = Entry(key, receipts[0])
+        return receipts
 
     async def committed(self, receipt: Receipt) -> Receipt:
         """Wait for the commit that a receipt depends on; raises what it failed with."""
@@ -236,18 +258,19 @@ class Intake:
         return replace(answer, durable=self._durable, replay_of=answer)
 
 
+def _accepted(fresh: NDArray[np.bool_] | None, sizes: Sequence[int]) -> list[int]:
+    """How many trades of each body are new."""
+    if fresh is None:
+        return list(sizes)
+    ends = accumulate(sizes, initial=0)
+    return [int(np.count_nonzero(fresh[start:end])) for start, end in pairwise(ends)]
+
+
 def _kept(batch: Batch, fresh: NDArray[np.bool_] | None) -> list[Trade] | Columns:
     if batch.columns is not None:
         return batch.columns if fresh is None else batch.columns.only(fresh)
     trades = batch.trades or []
     return list(trades) if fresh is None else list(compress(trades, fresh.tolist()))
-
-
-def _trade_id(batch: Batch, row: int) -> str:
-    if batch.columns is None:
-        return (batch.trades or [])[row].trade_id
-    ids = batch.columns.text("trade_id")
-    return "" if ids is None else ids[row]
 
 
 def _ignore(group: Group, committed: Committed) -> None:
@@ -264,10 +287,3 @@ def _same_body(fingerprint: bytes, key: RequestKey) -> None:
         raise InvalidInput(
             "Idempotency-Key: expected the body that it came with first, received another", problem="conflict"
         )
-
-
-def _conflict(batch: Batch, rows: list[int]) -> InvalidInput:
-    same = {"field": "trade_id", "detail": "expected the payload that it came with first"}
-    errors = [{"index": row, **same, "received": _trade_id(batch, row)} for row in rows[:SHOWN]]
-    count = "1 trade_id was" if len(rows) == 1 else f"{len(rows)} trade_ids were"
-    return InvalidInput(f"{count} used before with another payload", problem="conflict", errors=errors)

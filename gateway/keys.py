@@ -93,6 +93,10 @@ class KeyIndex:
             )
         return self._ring.claim(keys, first_seq, only_new=only_new)
 
+    def newest_of(self, keys: Keys, start: int, stop: int) -> int:
+        """The newest trade that has one of these keys, all of which were seen."""
+        return self._ring.newest_of(keys.digests[start:stop])
+
     def settle(self, count: int, newest_seq: int) -> None:
         """The first `count` keys, and trades up to `newest_seq`, with a key or without, are committed."""
         self._ring.settle(count, newest_seq)

@@ -17,6 +17,7 @@ import numpy as np
 
 from telemetry.columns import Columns, concatenate, from_trades
 from telemetry.decode_alike import PADDING, AlikeReading
+from telemetry.decode_bundle import Bundle
 from telemetry.decode_compiled import CompiledReading
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import LINE, MAX_ERRORS, MAX_TRADES, Media, parse_items, read_items, refuse_bombs
@@ -50,6 +51,14 @@ class Batch(msgspec.Struct, frozen=True, eq=False):
         """The trades as columns in any case."""
         return from_trades(self.trades or ()) if self.columns is None else self.columns
 
+    def slice(self, start: int, stop: int) -> Batch:
+        """Rows start..stop - 1."""
+        rows = slice(start, stop)
+        keys = Keys(self.keys.given[rows], self.keys.digests[rows], self.keys.fingerprints[rows])
+        if self.columns is None:
+            return Batch((self.trades or [])[rows], None, keys)
+        return Batch(None, self.columns.slice(start, stop), keys)
+
 
 AnyMedia = Media | Literal["arrow"]
 Reading = Callable[[bytes, Media, int], Batch]  # raises Doubt, or InvalidInput for too many trades
@@ -81,17 +90,20 @@ class Decoder:
         readings = self._small if len(body) < SMALL_BYTES else self._large
         return self._decode(readings, body, media, received_at)
 
-    def in_place(self, buffer: bytearray, size: int, received_at: int) -> Batch:
+    def in_place(self, text: Array, size: int, received_at: int) -> Batch:
         """As `decode` of the JSON in the first `size` bytes, which decode_compiled.PADDING zeros follow."""
         if self._compiled is not None and size >= ROWS_BYTES:
             with suppress(Doubt):
-                columns, keys = self._compiled.columns_in_place(np.frombuffer(buffer, U8), size, "json", received_at)
-                return Batch(None, columns, keys)
+                return Batch(None, *self._compiled.columns_in_place(text, size, "json", received_at))
         if size >= SMALL_BYTES:
             with suppress(Doubt):
-                return self._alike_in(np.frombuffer(buffer, U8), size, "json", received_at)
+                return self._alike_in(text, size, "json", received_at)
         readings = (self._fast,) if size >= SMALL_BYTES else () if size >= ROWS_BYTES else self._small
-        return self._decode(readings, bytes(memoryview(buffer)[:size]), "json", received_at)
+        return self._decode(readings, text[:size].tobytes(), "json", received_at)
+
+    def bundle(self, text: Array) -> Bundle | None:
+        """For reading bodies in this text (u8) one behind the other; None where each has to be read alone."""
+        return None if self._compiled is None else Bundle(self._compiled, text)
 
     def _decode(self, readings: Sequence[Reading], body: bytes, media: Media, received_at: int) -> Batch:
         batch = _first_sure(readings, body, media, received_at)

@@ -7,6 +7,7 @@ tags, more than 18 digits, a table of symbols made to collide, and all that brea
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
 from struct import Struct
@@ -46,7 +47,7 @@ def available() -> bool:
     return byteorder == "little" and find_spec("numba") is not None
 
 
-class _MoreError(Doubt):
+class MoreError(Doubt):
     """There are more trades than there was memory for."""
 
 
@@ -91,7 +92,7 @@ class CompiledReading:
         most = min(size // _USUAL_BYTES + 1, MAX_TRADES)
         try:
             return self._columns(text, size, media, received_at, most)
-        except _MoreError:
+        except MoreError:
             most = min(int(np.count_nonzero(text[:size] == _OPEN)), MAX_TRADES)
             return self._columns(text, size, media, received_at, most)
 
@@ -120,10 +121,28 @@ class CompiledReading:
         self, memory: Memory, text: Array, size: int, media: Media, received_at: int, most: int
     ) -> tuple[Columns, Keys]:
         work = (memory.integers, memory.indices, memory.digests, memory.small)
-        count = self._scan_columns(text, size, media == "lines", self._words, most, memory.capacity, *work)
+        count = self._scan_columns(text, 0, size, media == "lines", self._words, 0, most, most, memory.capacity, *work)
         if count < 0:
-            raise _MoreError if count == _MORE else Doubt("not known to the scanner")
-        return self._collected(text, count, received_at, memory, size)
+            raise MoreError if count == _MORE else Doubt("not known to the scanner")
+        return self._collected(text, (count, received_at), memory, (0, size))
+
+    def scan_behind(
+        self, memory: Memory, text: Array, place: tuple[int, int], before: int, most: int, instruments: int
+    ) -> int:
+        """Read the JSON array or object at (start, size) in the text behind the `before` trades of bodies elsewhere in
+        it; see scanner.scan_columns. Raises Doubt."""
+        work = (memory.integers, memory.indices, memory.digests, memory.small)
+        count: int = self._scan_columns(text, *place, 0, self._words, before, most, instruments, memory.capacity, *work)
+        if count < 0:
+            raise MoreError if count == _MORE else Doubt("not known to the scanner, or too many instruments")
+        return count
+
+    def collect_bodies(
+        self, memory: Memory, text: Array, bodies: Sequence[int], places: Sequence[int]
+    ) -> tuple[Columns, Keys]:
+        """The columns and keys of all that was read one behind the other. Of each body `bodies` has the number of
+        trades up to its end, and when it was received; `places` its start and size. Raises Doubt."""
+        return self._collected(text, bodies, memory, places)
 
     def arrow(
         self,
@@ -148,22 +167,25 @@ class CompiledReading:
             count = self._read_rows(text, columns, entries, self._words, plan.rows, memory.capacity, *work)
             if count < 0 or memory.integers[at.KNOWN] > most_instruments:
                 raise Doubt("not known to the reader, or too many instruments")
-            return self._collected(text, count, received_at, memory, 0)
+            return self._collected(text, (count, received_at), memory, ())
         finally:
             self._keep(memory)
 
-    def _collected(self, text: Array, count: int, received_at: int, memory: Memory, size: int) -> tuple[Columns, Keys]:
-        """The columns and keys. Raises Doubt when a text has other bytes than ASCII and the first `size` ones of all
-        are no UTF-8."""
+    def _collected(
+        self, text: Array, bodies: Sequence[int], memory: Memory, places: Sequence[int]
+    ) -> tuple[Columns, Keys]:
+        """See collect_bodies. Raises Doubt when a text has other bytes than ASCII and a body is not UTF-8."""
         work = (memory.integers, memory.indices, memory.digests, memory.small)
         result = memory.integers[at.TOTALS : at.RESULT].tolist()
+        count = bodies[-2]
         out = Output(count, result)
         foreign = self._collect(
-            *(text, memory.capacity, count, received_at, *work),
+            *(text, memory.capacity, count, np.array(bodies, I64), *work),
             *(out.integers, out.indices, out.digests, out.small),
         )
         if foreign:
-            _decoded(text[:size].tobytes())
+            for start, size in zip(places[::2], places[1::2], strict=True):
+                _decoded(text[start : start + size].tobytes())
         return out.columns(self._instruments_of(out)), out.keys()
 
     def _instruments_of(self, out: Output) -> tuple[Instrument, ...]:

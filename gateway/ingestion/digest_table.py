@@ -74,6 +74,11 @@ class Ring:
         """As `find`, for one."""
         return self._slots.find_one(low, high, self.entries, self.horizon)
 
+    def newest_of(self, digests: U64) -> int:
+        """The greatest sequence number of these, 0 where none is there."""
+        places = self.find(digests)
+        return int(self.entries.rows[places[places >= 0], SEQ].max(initial=0))
+
     def claim(self, keys: Keys, first_seq: int, *, only_new: bool) -> Claimed:
         """Take up the new keys of a batch as pending; see Slots.claim. The caller looks at `room` before."""
         self._make_room(len(keys.given))

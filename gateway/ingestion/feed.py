@@ -176,7 +176,7 @@ class _Connection:
             receipt = gateway.intake.put(batch, received_ns=received_ns)
         except TelemetryError as error:
             return error
-        measure_client(gateway.latency, batch, received_at, received_ns)
+        measure_client(gateway.latency, batch, received_ns)
         return receipt
 
     def _content(self, message: Mapping[str, Any]) -> tuple[bytes, AnyMedia]:

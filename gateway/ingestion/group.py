@@ -93,6 +93,14 @@ class Group:
         else:
             self.parts.append(part)
 
+    def enter(self, accepted: int, duplicates: int, received_ns: int, *, durable: bool) -> Receipt:
+        """The receipt of one more request."""
+        receipt = Receipt(self, accepted, duplicates, row=self.count, durable=durable)
+        self.count += accepted
+        self.receipts.append(receipt)
+        self.received_ns.append((received_ns, accepted))
+        return receipt
+
     def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
         """The journal record of this group; called in the event loop, seldom again in the journal's writer thread.
         Raises Stop when the journal has another number for its first trade: then its keys would be wrong."""

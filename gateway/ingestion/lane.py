@@ -8,54 +8,37 @@ there; Arrow that cannot be read in place is decoded in a thread.
 Whatever is not exactly that (another head, a body that is too large for the event loop or small and in pieces, an
 Idempotency-Key, a request behind one that is not answered yet) goes the usual way through gateway.ingest, with the
 same result. Bodies that cannot be read together are read one by one, so that no request ever changes what becomes of
-another. The connections are in gateway.ingestion.short_cut.
+another. The connections are in gateway.ingestion.short_cut, the answers in gateway.ingestion.answering.
 
-    head known ─┬─▶ small: waits for the end of the turn ──▶ decode together ─┬─▶ intake ──▶ commit ──▶ answers
-                └─▶ large: until all of it is in its buffer ──▶ decode there ─┘
+    head known ─┬─▶ small ──▶ end of the turn: decode together ───────────┬─▶ intake ──▶ commit ──▶ answers
+                ├─▶ large: complete ──▶ scan ──▶ end of the turn: columns ┤    (gateway.ingestion.turn)
+                └─▶ Arrow: complete ──▶ decode ───────────────────────────┘
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
-from typing import NamedTuple, Protocol
-
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE
+from typing import NamedTuple
 
 from gateway.app import Gateway
-from gateway.ingest import RECEIVED_AT, SENT_AT, accepted, encode, measure_client, problem, times, too_slow
-from gateway.ingestion.body import Body, Buffers
-from gateway.ingestion.group import Receipt
-from gateway.ingestion.heads import MAX_BODY, Head, Heads
-from telemetry.decode import AnyMedia, Batch, Decoder
+from gateway.ingest import measure_client, too_slow
+from gateway.ingestion.answering import Answers, Asked, Connection
+from gateway.ingestion.body import Body, Buffers, Held
+from gateway.ingestion.heads import MAX_BODY, MAX_HEAD, Head, Heads
+from gateway.ingestion.turn import Turn
+from telemetry.decode import AnyMedia, Decoder
 from telemetry.errors import TelemetryError
-from telemetry.times import stamp
 
 MOST_BYTES = 64 << 20  # of buffers of each size
 
 
-class Connection(Protocol):
-    """What the lane needs of a connection."""
-
-    loop: asyncio.AbstractEventLoop
-
-    def default_head(self) -> bytes:
-        """Lines that every answer has."""
-
-    def answer(self, response: bytes) -> None:
-        """Send the answer to the request in the lane."""
-
-    def fail(self) -> None:
-        """End without an answer."""
-
-
-class Arrived(NamedTuple):
+class Small(NamedTuple):
     """A body that waits for the end of the turn."""
 
-    connection: Connection
+    asked: Asked
     body: bytes
-    seconds: float | None  # to wait until applied, None not to wait
 
 
 class Lane:
@@ -64,18 +47,20 @@ class Lane:
 
     def __init__(self, gateway: Gateway, heads: Heads, decoder: Decoder) -> None:
         self.heads = heads
-        self._gateway, self._decoder = gateway, decoder
-        self._arrived: list[Arrived] = []
+        self._gateway, self._decoder, self._answers = gateway, decoder, Answers(gateway)
+        self._arrived: list[Small] = []
         self._threads: set[asyncio.Task[None]] = set()  # one for each body that is decoded in a thread
         self.buffers: dict[AnyMedia, Buffers] = {
-            media: Buffers(size, MOST_BYTES // size) for media, size in MAX_BODY.items()
+            media: Buffers(size, MOST_BYTES // size, MAX_HEAD) for media, size in MAX_BODY.items()
         }
+        self._large = Turn(gateway.intake, gateway.latency, decoder, self.buffers["json"], self._answers)
 
     def take(self, connection: Connection, body: bytes, seconds: float | None) -> None:
         """Answer this body when its trade is on disk, and applied if that is asked for."""
         if not self._arrived:
             connection.loop.call_soon(self._turn)
-        self._arrived.append(Arrived(connection, body, seconds))
+            self._gateway.intake.expect()
+        self._arrived.append(Small(Asked(connection, seconds), body))
 
     def admits(self, head: Head) -> bool:
         """Whether a large body can be taken now; if not, the usual way knows what to say."""
@@ -94,34 +79,36 @@ class Lane:
 
     def take_large(self, connection: Connection, body: Body, head: Head, came: tuple[int, int]) -> None:
         """As `take`, for a body that is complete in its buffer; its head came at `came`."""
-        buffer, decoder, one = body.take(), self._decoder, Arrived(connection, b"", head.seconds)
+        asked, held = Asked(connection, head.seconds), body.take()
+        if head.media == "json":
+            self._large.take(asked, held, came)
+        else:
+            self._take_arrow(asked, held, came)
+
+    def _take_arrow(self, asked: Asked, held: Held, came: tuple[int, int]) -> None:
         try:
-            if head.media == "json":
-                self._alone(one, partial(decoder.in_place, buffer, body.size), *came)
-                return
-            content = memoryview(buffer)[: body.size]
-            batch = decoder.plain_arrow(content, came[1], quickly=True)
+            batch = self._decoder.plain_arrow(held.content, came[1], quickly=True)
             if batch is None:
-                thread = connection.loop.create_task(self._in_thread(one._replace(body=bytes(content)), *came))
+                thread = asked.connection.loop.create_task(self._in_thread(asked, bytes(held.content), came))
                 self._threads.add(thread)
                 thread.add_done_callback(self._threads.discard)
             else:
-                self._alone(one, lambda _: batch, *came)
+                self._large.alone(asked, lambda: batch, came)
         finally:
-            body.give_back(buffer)
+            held.give_back()
 
-    async def _in_thread(self, one: Arrived, received_ns: int, received_at: int) -> None:
+    async def _in_thread(self, asked: Asked, body: bytes, came: tuple[int, int]) -> None:
         """Decode what is not plain, and go on."""
         try:
-            batch = await asyncio.to_thread(self._decoder.decode, one.body, "arrow", received_at)
+            batch = await asyncio.to_thread(self._decoder.decode, body, "arrow", came[1])
         except Exception as error:
-            self._failed(one.connection, error, received_at)
+            self._answers.failed(asked.connection, error, came[1])
             return
-        self._alone(one, lambda _: batch, received_ns, received_at)
+        self._large.alone(asked, lambda: batch, came)
 
     def large_late(self, connection: Connection, received: int, received_at: int) -> None:
         """A large body was not here in time."""
-        self._refuse(connection, too_slow(received), received_at)
+        self._answers.refuse(connection, too_slow(received), received_at)
 
     def large_lost(self) -> None:
         """A client went away before its large body was here."""
@@ -130,18 +117,18 @@ class Lane:
     def _turn(self) -> None:
         """Put what has arrived since the last turn."""
         arrived, self._arrived = self._arrived, []
-        received_ns, received_at = self.now()
+        came = self.now()
         try:
             self._gateway.admit()
         except TelemetryError as error:
             for one in arrived:
-                self._refuse(one.connection, error, received_at)
+                self._answers.refuse(one.asked.connection, error, came[1])
             return
-        if not self._together(arrived, received_ns, received_at):
+        if not self._together(arrived, *came):
             for one in arrived:
-                self._alone(one, partial(self._decoder.decode, one.body, "json"), received_ns, received_at)
+                self._large.alone(one.asked, partial(self._decoder.decode, one.body, "json", came[1]), came)
 
-    def _together(self, arrived: Sequence[Arrived], received_ns: int, received_at: int) -> bool:
+    def _together(self, arrived: Sequence[Small], received_ns: int, received_at: int) -> bool:
         """Whether all could be read and are new: then trade i of the receipt is that of connection i."""
         batch = self._decoder.singles([one.body for one in arrived], received_at)
         if batch is None:
@@ -152,73 +139,6 @@ class Lane:
             return False
         if receipt is None:
             return False
-        self._wait(receipt, arrived, received_at)
-        measure_client(self._gateway.latency, batch, received_at, received_ns)
+        self._answers.wait(receipt, [one.asked for one in arrived], received_at)
+        measure_client(self._gateway.latency, batch, received_ns)
         return True
-
-    def _alone(self, one: Arrived, decode: Callable[[int], Batch], received_ns: int, received_at: int) -> None:
-        try:
-            batch = decode(received_at)
-            receipt = self._gateway.intake.put(batch, received_ns=received_ns)
-        except Exception as error:
-            self._failed(one.connection, error, received_at)
-            return
-        self._wait(receipt, [one], received_at)
-        measure_client(self._gateway.latency, batch, received_at, received_ns)
-
-    def _wait(self, receipt: Receipt, arrived: Sequence[Arrived], received_at: int) -> None:
-        """Go on when the commit is there that the receipt depends on."""
-        if receipt.group is None:
-            self._committed(receipt, arrived, received_at)
-        else:
-            receipt.group.after.append(partial(self._committed, receipt, arrived, received_at))
-
-    def _committed(self, receipt: Receipt, arrived: Sequence[Arrived], received_at: int) -> None:
-        try:
-            receipt = self._gateway.intake.result(receipt)
-        except TelemetryError as error:
-            for one in arrived:
-                self._refuse(one.connection, error, received_at)
-            return
-        head = b"HTTP/1.1 202 Accepted\r\n%bcontent-type: application/json\r\n%b: %b\r\n%b: " % (
-            arrived[0].connection.default_head(),
-            *(RECEIVED_AT, stamp(received_at), SENT_AT),
-        )
-        if receipt.first_seq is None or receipt.accepted != len(arrived):  # one body, of duplicates or several trades
-            last = receipt.last_seq or self._gateway.backbone.status().durable_seq
-            bodies = accepted(receipt, applied=False), accepted(receipt, applied=True)
-            self._answer(arrived[0], head, last, bodies)
-            return
-        durable = encode(receipt.durable)
-        for seq, one in enumerate(arrived, receipt.first_seq):
-            start = b'{"accepted":1,"duplicates":0,"first_seq":%d,"last_seq":%d,"durable":%b,' % (seq, seq, durable)
-            self._answer(one, head, seq, (start + b'"applied":false}', start + b'"applied":true}'))
-
-    def _answer(self, one: Arrived, head: bytes, last: int, bodies: tuple[bytes, bytes]) -> None:
-        """One of the two bodies: trade `last` is not applied, or it is. `head` ends where the sending time begins."""
-        wall_ns = self._gateway.clocks.wall_ns
-
-        def tell(applied: bool) -> None:
-            body = bodies[applied]
-            one.connection.answer(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (head, stamp(wall_ns()), len(body), body))
-
-        applied = self._gateway.state.applied >= last
-        if one.seconds is None or applied:
-            tell(applied)
-        else:
-            self._gateway.waiters.add(last, one.seconds, tell)
-
-    def _failed(self, connection: Connection, error: Exception, received_at: int) -> None:
-        if not isinstance(error, TelemetryError):
-            connection.fail()
-            raise error
-        self._refuse(connection, error, received_at)
-
-    def _refuse(self, connection: Connection, error: TelemetryError, received_at: int) -> None:
-        self._gateway.refuse(error.problem)
-        status, headers, answer = problem(error)
-        body = encode(answer)
-        headers += times(received_at, self._gateway.clocks.wall_ns())
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        head = STATUS_LINE[status] + connection.default_head() + lines
-        connection.answer(b"%bcontent-length: %d\r\n\r\n%b" % (head, len(body), body))

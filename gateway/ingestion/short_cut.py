@@ -33,30 +33,41 @@ class LaneProtocol(HttpToolsProtocol):
             self._early += data
             self.flow.pause_reading()
             return
+        head, end = self._found(data)
+        if head.is_small:
+            if len(data) - end == head.length:
+                self._waits = True
+                self._lane.take(self, data[end:], head.seconds)
+                return
+        elif self._begins(head, memoryview(data)[end:], None):
+            return
+        super().data_received(data)
+
+    def begins(self, arrived: memoryview) -> bool:
+        """See gateway.ingestion.body."""
+        if self._waits:
+            return False
+        head, end = self._found(arrived[:MAX_HEAD].tobytes())
+        in_place = end if head.media == "json" else None
+        return not head.is_small and self._begins(head, arrived[end:], in_place)
+
+    def _found(self, data: bytes) -> tuple[Head, int]:
+        """The head of the request that begins with this data, and where it ends; USUAL when it is not for the lane."""
         if data.startswith(REQUEST) and self._idle():
             end = data.find(BLANK_LINE, 0, MAX_HEAD) + len(BLANK_LINE)
             if end >= len(BLANK_LINE):
-                head = self._lane.heads.find(data[:end])
-                if self._takes(head, data, end):
-                    return
-        super().data_received(data)
+                return self._lane.heads.find(data[:end]), end
+        return USUAL, 0
 
-    def _takes(self, head: Head, data: bytes, end: int) -> bool:
-        """Whether this request is for the lane; if so it is on its way."""
-        arrived = len(data) - end
-        if not head.is_small:
-            if arrived > head.length or not self._lane.admits(head):
-                return False
-            self._waits = True
-            self._head, self._came = head, self._lane.now()
-            if self._body is None:
-                self._body = Body(self, BODY_SECONDS)
-            self._body.begin(head.length, memoryview(data)[end:], self._lane.buffers[head.media])
-            return True
-        if arrived != head.length:
+    def _begins(self, head: Head, first: memoryview, offset: int | None) -> bool:
+        """Whether this is a large body for the lane; if so it is on its way."""
+        if len(first) > head.length or not self._lane.admits(head):
             return False
         self._waits = True
-        self._lane.take(self, data[end:], head.seconds)
+        self._head, self._came = head, self._lane.now()
+        if self._body is None:
+            self._body = Body(self, BODY_SECONDS, self._lane.buffers["json"])
+        self._body.begin(head.length, first, self._lane.buffers[head.media], offset)
         return True
 
     def body_complete(self) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled import slots as at
-from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
+from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, LONGS, TEXT, UNSIGNED, entry, part
 from telemetry.compiled.memory import WORD_BYTES, behind, pointer, put_word, word_at
 from telemetry.frame import Array
 from telemetry.times import ABSENT
@@ -75,13 +75,24 @@ def _copy_octets(source: Array, start: int, target: Array, at_target: int, count
 
 
 @part
-def _collect_integers(result: Array, out: Array, capacity: int, count: int, received_at: int) -> None:
+def _collect_always(columns: Array, out: Array, capacity: int, count: int, bodies: Array, of_bodies: int) -> None:
+    """Those that every trade has, and when its body was received, which is its time where it has none."""
+    start = 0
+    for body in range(of_bodies):
+        end, received_at = bodies[2 * body], bodies[2 * body + 1]
+        for index in range(at.ALWAYS):
+            source, target = behind(columns, index * capacity + start), behind(out, index * count + start)
+            _copy_integers(source, target, end - start, received_at)
+        for row in range(at.ALWAYS * count + start, at.ALWAYS * count + end):
+            out[row] = received_at
+        start = end
+
+
+@part
+def _collect_integers(result: Array, out: Array, capacity: int, count: int, bodies: Array, of_bodies: int) -> None:
     columns = behind(result, at.RESULT + at.FOLLOWS)
-    for index in range(at.ALWAYS):
-        _copy_integers(behind(columns, index * capacity), behind(out, index * count), count, received_at)
+    _collect_always(columns, out, capacity, count, bodies, of_bodies)
     end = at.ALWAYS * count
-    for row in range(end, end + count):
-        out[row] = received_at
     for index in range(at.ALWAYS, len(_INTEGERS)):
         if result[at.HAVE + index - at.ALWAYS] > 0:
             end += count
@@ -170,12 +181,12 @@ def _collect_records(text: Array, result: Array, entries: Array, ends: Array, ou
     return seen
 
 
-@entry(TEXT, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
+@entry(TEXT, INTEGER, INTEGER, LONGS, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
 def collect(
     body: Array,
     capacity: int,
     count: int,
-    received_at: int,
+    bodies: Array,
     integers: Array,
     indices: Array,
     digests: Array,
@@ -185,8 +196,8 @@ def collect(
     to_digests: Array,
     to_small: Array,
 ) -> int:
-    """The first `count` rows of the columns that some trade has, one behind the other. Gives 1 when a text may have
-    characters that are not ASCII, else 0: nothing else in a body that the scanner takes has them.
+    """The first `count` rows of the columns that some trade has, one behind the other. 1 when a text may have letters
+    that are not ASCII, else 0. `bodies`: of each the row behind its last one, and when it was received.
 
     i64  price, quantity, timestamp, received_at; of fee, source_seq, sent_at, order_sent_at those that some trade has
     u32  codes of the instruments; count + 1 offsets of each text; where the record of each instrument ends
@@ -196,7 +207,7 @@ def collect(
     """
     text, result, places, octets = pointer(body), pointer(integers), pointer(indices), pointer(small)
     out, offsets, used, seen = pointer(to_small), pointer(to_indices), count, _ZERO
-    _collect_integers(result, pointer(to_integers), capacity, count, received_at)
+    _collect_integers(result, pointer(to_integers), capacity, count, pointer(bodies), len(bodies) // 2)
     if result[at.TOTALS] > 0:
         _collect_digests(pointer(digests), pointer(to_digests), capacity, count)
     _copy_codes(behind(places, len(_TEXTS) * capacity), offsets, count)

@@ -33,6 +33,15 @@ def clear(table: Array, size: int) -> None:
 
 
 @part
+def forget(table: Array, size: int, known: int) -> None:
+    """Takes back all but the first `known` instruments. Those that came later are in nobody's way then: a search for an
+    earlier one never passed them when it was put there."""
+    for place in range(size):
+        if table[place] > known:
+            table[place] = _FREE
+
+
+@part
 def code_of(text: Array, slots: Array, table: Array, size: int, entries: Array, count: int) -> int:
     """The index of the trade's instrument in `entries`, `count` for one that is not there yet (and is added), or -1.
 

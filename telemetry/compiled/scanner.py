@@ -3,6 +3,12 @@
 `scan_rows` leaves the slots of each trade (telemetry.compiled.slots), `scan_columns` the columns. Both give the number
 of trades, or a negative number for whatever they do not know with certainty: the reference decides then. The body must
 be followed by tokens.PADDING zero bytes.
+
+The columns are written to memory for `capacity` trades (telemetry.compiled.slots), from where
+telemetry.compiled.columns takes them. With `before` the trades of a body come behind so many that are there from bodies
+elsewhere in the same bytes, which must stay as they are until then. `most` trades and `instruments` are the limits for
+all of them, the first at most the capacity, the second at most that or the trades. It gives the number of all, MORE
+when there would be more trades, DOUBT also for more instruments; with both the memory holds what it held before.
 """
 
 from __future__ import annotations
@@ -11,7 +17,7 @@ from telemetry.compiled import slots as at
 from telemetry.compiled.columns import begin_columns, store
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
 from telemetry.compiled.digests import hash_trade, of_instrument
-from telemetry.compiled.instruments import clear, code_of, size_of_table
+from telemetry.compiled.instruments import clear, code_of, forget, size_of_table
 from telemetry.compiled.memory import behind, pointer
 from telemetry.compiled.objects import BLANK, LINE, skip, trade_at
 from telemetry.compiled.tokens import DOUBT
@@ -46,9 +52,9 @@ def _next(text: Array, place: int, size: int, layout: int) -> int:
 
 
 @part
-def _layout(text: Array, lines: int) -> tuple[int, int, int]:
+def _layout(text: Array, start: int, lines: int) -> tuple[int, int, int]:
     """How the trades follow one another, what is a line break inside them, and where the first one begins."""
-    place = skip(text, 0, LINE)
+    place = skip(text, start, LINE)
     if lines:
         return _LINES, BLANK, place
     if text[place] == _LIST:
@@ -58,7 +64,7 @@ def _layout(text: Array, lines: int) -> tuple[int, int, int]:
 
 @part
 def _expect_first(follows: Array) -> None:
-    for field in range(at.FOLLOWS):
+    for field in range(at.SHAPE + 1):
         follows[field] = 0
 
 
@@ -72,7 +78,7 @@ def scan_rows(body: Array, size: int, lines: int, words: Array, most: int, rows:
     text, random, follows = pointer(body), pointer(words), behind(pointer(rows), most * at.COUNT)
     sums = behind(pointer(digests), at.DIGESTS * most)
     _expect_first(follows)
-    layout, newline, place = _layout(text, lines)
+    layout, newline, place = _layout(text, 0, lines)
     count = 0
     while place >= 0:
         if count == most:
@@ -108,43 +114,70 @@ def _add(
     digests[2 * capacity + row] = hash_trade(text, slots, words, behind(sums, at.SUMS * code), digest)
 
 
-@entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES)
+@part
+def _begin(slots: Array, follows: Array, table: Array, table_size: int) -> None:
+    for slot in range(at.SEEN, at.RESULT):
+        slots[slot] = 0
+    _expect_first(follows)
+    clear(table, table_size)
+
+
+@part
+def _mark(slots: Array, follows: Array) -> None:
+    for slot in range(at.SEEN, at.RESULT):
+        follows[at.MARK + slot - at.SEEN] = slots[slot]
+
+
+@part
+def _take_back(slots: Array, follows: Array, table: Array, table_size: int) -> None:
+    """As it was at the mark. The shape may be that of a trade in this body, whose memory will have another one."""
+    for slot in range(at.SEEN, at.RESULT):
+        slots[slot] = follows[at.MARK + slot - at.SEEN]
+    _expect_first(follows)
+    forget(table, table_size, slots[at.KNOWN])
+
+
+@entry(
+    *(TEXT, INTEGER, INTEGER, INTEGER, UNSIGNED),
+    *(INTEGER, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES),
+)
 def scan_columns(
     body: Array,
+    start: int,
     size: int,
     lines: int,
     words: Array,
+    before: int,
     most: int,
+    instruments: int,
     capacity: int,
     integers: Array,
     indices: Array,
     digests: Array,
     small: Array,
 ) -> int:
-    """The same as columns, in memory for `capacity` trades, at least `most`: see telemetry.compiled.slots.
-
-    telemetry.compiled.columns takes them from there. Gives MORE when there are more than `most` trades.
-    """
+    """The same as columns of the `size` bytes from `start` on, in memory for `capacity` trades; see the module."""
     text, slots = pointer(body), pointer(integers)
     follows = behind(slots, at.RESULT)
     memory = (behind(follows, at.FOLLOWS), pointer(indices), pointer(digests), pointer(small))
     entries = behind(memory[0], len(at.INTEGER_COLUMNS) * capacity)
-    table, table_size = behind(memory[1], _TABLE * capacity), size_of_table(most)
-    for slot in range(at.SEEN, at.RESULT):
-        slots[slot] = 0
-    _expect_first(follows)
-    clear(table, table_size)
-    layout, newline, place = _layout(text, lines)
-    count = 0
-    while place >= 0:
-        if count == most:
-            return MORE
-        before = slots[at.SEEN]
+    table, table_size = behind(memory[1], _TABLE * capacity), size_of_table(instruments)
+    if before == 0:
+        _begin(slots, follows, table, table_size)
+    _mark(slots, follows)
+    layout, newline, place = _layout(text, start, lines)
+    count, end = before, start + size
+    while place >= 0 and count < most:
+        seen = slots[at.SEEN]
         place = trade_at(text, place, newline, slots, follows)
         code = DOUBT if place == DOUBT else code_of(text, slots, table, table_size, entries, slots[at.KNOWN])
-        if code == DOUBT:
-            return DOUBT
-        _add(text, slots, pointer(words), memory, capacity, count, code, slots[at.SEEN] ^ before)
+        if code in (DOUBT, instruments):
+            place = DOUBT
+            break
+        _add(text, slots, pointer(words), memory, capacity, count, code, slots[at.SEEN] ^ seen)
         count += 1
-        place = _next(text, place, size, layout)
-    return count if place == _DONE else DOUBT
+        place = _next(text, place, end, layout)
+    if place == _DONE:
+        return count
+    _take_back(slots, follows, table, table_size)
+    return DOUBT if place == DOUBT else MORE

@@ -76,7 +76,8 @@ class Scan:
         indices, small = np.empty(slots.INDICES * most, np.uint32), np.empty(slots.SMALL * most, np.uint8)
         digests = np.empty((slots.DIGESTS + slots.SUMS) * most, np.uint64)
         count: int = self._scanner.scan_columns(
-            text, size, int(media == "lines"), self._words, most, most, integers, indices, digests, small
+            *(text, 0, size, int(media == "lines"), self._words, 0, most, most, most),
+            *(integers, indices, digests, small),
         )
         return count
 

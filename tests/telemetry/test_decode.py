@@ -6,6 +6,7 @@ import json
 import time
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -15,6 +16,7 @@ from telemetry.decode_compiled import PADDING, available
 from telemetry.decode_fast import decode_columns
 from telemetry.decode_reference import Media
 from telemetry.errors import InvalidInput
+from telemetry.frame import U8
 from telemetry.literals import Doubt
 from tests.telemetry.bodies import NOW, bodies, mutated_bodies
 from tests.telemetry.hostile import FIELDS, GOOD, SYNTAX
@@ -261,6 +263,6 @@ def test_a_body_that_lies_in_a_larger_buffer_is_read_as_if_alone(compiled: bool,
         pytest.skip("numba is not installed")
     decoder = Decoder(compiled=compiled)
     body = json.dumps([trade(number) for number in range(count)]).encode()
-    batch = decoder.in_place(bytearray(body) + bytes(PADDING), len(body), NOW)
+    batch = decoder.in_place(np.frombuffer(body + bytes(PADDING), U8), len(body), NOW)
     assert result(batch) == result(decoder.decode(body, "json", NOW))
     assert [part for part in (batch.trades, batch.columns) if part is None] == [None]
