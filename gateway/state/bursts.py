@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from gateway.state.counts import Counts
 from telemetry.patterns import MILLISECOND_SHIFT, Ints
 
 GENERATION = 1 << 15
@@ -41,36 +42,30 @@ class NumpyBursts:
     """The reference."""
 
     def __init__(self) -> None:
-        self._young: dict[int, int] = {}
-        self._old: dict[int, int] = {}
+        self._young, self._old = Counts(), Counts()
 
     def count(self, keys: Ints, values: Ints) -> Ints:
         """See Bursts."""
-        young, old = self._young, self._old
-        totals = []
-        for key, value in zip(keys.tolist(), values.tolist(), strict=True):
-            before = young.get(key)
-            total = young[key] = value + (old.get(key, 0) if before is None else before)
-            totals.append(total)
-        return np.array(totals, np.int64)
+        slots = self._young.slots(keys)
+        new = self._young.new(slots)
+        self._young.begin(slots[new], self._old.of(keys[new]) if len(self._old) else np.zeros(len(new), np.int64))
+        return self._young.add(slots, values)
 
     def turn(self) -> None:
         """See Bursts."""
         if len(self._young) >= GENERATION:
-            self._young, self._old = {}, self._young
+            self._young, self._old = self._old, self._young
+            self._young.clear()  # the same memory again: new pages cost more than clearing them
 
     def saved(self) -> list[Ints]:
         """See Bursts."""
-        return [
-            array
-            for of in (self._young, self._old)
-            for array in _in_order(np.array(list(of), np.int64), np.array(list(of.values()), np.int64))
-        ]
+        return [array for of in (self._young, self._old) for array in of.held()]
 
     def load(self, saved: list[Ints]) -> None:
         """See Bursts."""
-        young, old = saved[:_SAVED], saved[_SAVED:]
-        self._young, self._old = (dict(zip(*(a.tolist() for a in of), strict=True)) for of in (young, old))
+        for of, (keys, counts) in ((self._young, saved[:_SAVED]), (self._old, saved[_SAVED:])):
+            of.clear()
+            of.begin(of.slots(keys), counts)
 
 
 class _Generation:

@@ -17,6 +17,7 @@ from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telemetry.patterns import CODE, FAR, LARGEST, LOCAL_BITS, Ints
 
@@ -28,6 +29,7 @@ SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9
 # telemetry.compiled.largest.
 START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, PLACE_WIDTH = range(6)
 _FIRST_ROOM = 8
+_NEVER = -(1 << 62)  # before every slot
 Entry = tuple[int, ...]  # without BEATEN
 
 
@@ -83,6 +85,44 @@ def reduced(entries: list[Entry]) -> tuple[list[Entry], int]:
     return sorted(kept, key=place), since
 
 
+class Floors:
+    """Of each instrument the ten largest trades of its latest slot, or of one before as long as there are not ten: what
+    is smaller, of that slot or an earlier one, is beaten by ten."""
+
+    def __init__(self) -> None:
+        self._slots, self._keys = np.full(0, _NEVER), np.zeros(0, np.int64)
+        self._tops: dict[int, tuple[int, list[int]]] = {}  # slot, and the largest keys of it, the least one first
+
+    def passed(self, ids: Ints, keys: Ints, slots: Ints) -> NDArray[np.bool_]:
+        """Which trades are not beaten by these ten."""
+        known = len(self._slots)
+        if (count := int(ids.max(initial=-1)) + 1) > known:
+            count = max(count, 2 * known)
+            self._slots, floors = np.full(count, _NEVER), self._slots
+            self._slots[:known] = floors
+            self._keys = np.append(self._keys, np.zeros(count - known, np.int64))
+        passed: NDArray[np.bool_] = (slots > self._slots.take(ids)) | (keys >= self._keys.take(ids))
+        return passed
+
+    def note(self, instrument: int, slot: int, key: int) -> None:
+        """A trade that is held now; `passed` has heard of its instrument."""
+        latest, top = self._tops.get(instrument, (_NEVER, []))
+        if slot == FAR or slot < latest:
+            return
+        if slot > latest:
+            top = []
+            self._tops[instrument] = slot, top
+        insort(top, key)
+        del top[:-LARGEST]
+        if len(top) == LARGEST:
+            self._slots[instrument], self._keys[instrument] = slot, top[0]
+
+    def forget(self, instrument: int) -> None:
+        """Of the ten some may be gone."""
+        if self._tops.pop(instrument, None) is not None:
+            self._slots[instrument] = _NEVER
+
+
 class PlainLargest:
     """The reference: a list of each instrument, cleared of beaten ones now and then."""
 
@@ -90,11 +130,13 @@ class PlainLargest:
         self.since: dict[int, int] = {}
         self._entries: dict[int, list[Entry]] = {}
         self._clear_at: dict[int, int] = {}
+        self._floors = Floors()
 
     def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
         """See Largest."""
         offset = (1 << LOCAL_BITS) - 1
-        rows = zip(ids.tolist(), first_seqs.tolist(), candidates.tolist(), strict=True)
+        passed = np.flatnonzero(self._floors.passed(ids, candidates[:, 0], candidates[:, 5]))
+        rows = zip(ids[passed].tolist(), first_seqs[passed].tolist(), candidates[passed].tolist(), strict=True)
         for instrument, first_seq, (key, at, price, quantity, code, slot) in rows:
             seq, small = first_seq + (code & offset), code >> (2 * LOCAL_BITS)
             self._put(instrument, (slot, key, seq, at, price, quantity, small))
@@ -102,6 +144,7 @@ class PlainLargest:
     def _put(self, instrument: int, entry: Entry) -> None:
         entries = self._entries.setdefault(instrument, [])
         entries.append(entry)
+        self._floors.note(instrument, entry[SLOT], entry[KEY])
         if len(entries) > self._clear_at.get(instrument, 4 * LARGEST):
             self._clear(instrument)
 
@@ -119,6 +162,7 @@ class PlainLargest:
         for instrument, entries in self._entries.items():
             if len(entries) > MOST and len(self._clear(instrument)) > MOST:
                 self._entries[instrument], self.since[instrument] = reduced(self._entries[instrument])
+                self._floors.forget(instrument)
 
     def saved(self) -> Ints:
         """See Largest."""
@@ -127,6 +171,7 @@ class PlainLargest:
 
     def load(self, saved: Ints) -> None:
         """See Largest."""
+        self._floors.passed(saved[:, 0], saved[:, 1 + KEY], saved[:, 1 + SLOT])
         for instrument, *entry in saved.tolist():
             self._put(instrument, tuple(entry[:BEATEN]))
 
