@@ -3,21 +3,19 @@ minute and longer.
 
 `frontier[level]` is the second before which nothing is held at that level or finer; what comes later for that time goes
 where the rest of it is. They are moved at strides only, where the state is a function of the journal: when there are
-more than so many fine cells, the oldest of them become coarse, until half as many are left; coarse cells in the same
+more than so many fine cells, the oldest of them become coarse, until three quarters are left; coarse cells in the same
 way, to hours, days, years. When even these are too many, the instruments that were seen last are given up, for good.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
 
 import numpy as np
 
-from gateway.state.tally import Tally
+from gateway.state.tally import Coarsen, Tally, coarsen
 from telemetry.patterns import (
     BUCKET_MASK,
-    BURST,
     INSTRUMENT_SHIFT,
     LEVEL_CODES,
     TRACKED,
@@ -25,32 +23,11 @@ from telemetry.patterns import (
     UNIT_SHIFT,
     UNITS,
     Ints,
-    codes_at,
     levels_of,
     starts_of,
 )
 
 NEVER = -(1 << 34)
-
-
-class Coarsen(Protocol):
-    """Brings cells to the levels at which their time is held, in place."""
-
-    def __call__(self, keys: Ints, values: Ints, frontier: Ints) -> int: ...
-
-
-def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
-    """The reference of Coarsen: how many changed."""
-    codes = keys >> UNIT_SHIFT & UNIT_MASK
-    levels = levels_of(codes)
-    starts = starts_of(codes, levels)
-    held = (starts[:, None] < frontier).sum(axis=1)
-    at = np.flatnonzero(held > levels)
-    coarser = codes_at(held[at], starts[at])
-    keys[at] += (coarser - codes[at]) << UNIT_SHIFT
-    bursts = at[keys[at] & BUCKET_MASK == BURST]
-    values[bursts] -= (starts[bursts] - starts_of(keys[bursts] >> UNIT_SHIFT & UNIT_MASK, held[bursts])) * 1000
-    return len(at)
 
 
 class Cells:
@@ -90,20 +67,21 @@ class Cells:
         return UNITS[int((second < self.frontier).sum())]
 
     def fold(self) -> None:
-        """At a stride: have no more than there is room for."""
+        """At a stride: have no more than there is room for; of coarse ones, which become more when fine ones become
+        fewer, a quarter more until the next stride, so that not all is to be done at once."""
         if len(self.fine) > self._most_fine:
-            self._advance(0, self.fine, self._most_fine // 2)
+            self._advance(0, self.fine, self._most_fine * 3 // 4)
+            if len(self._coarse) <= self._most_coarse + self._most_coarse // 4:
+                return
         for level in range(1, len(self.frontier)):
             if len(self._coarse) > self._most_coarse:
-                self._advance(level, self._coarse, self._most_coarse // 2)
+                self._advance(level, self._coarse, self._most_coarse * 3 // 4)
         if len(self._coarse) > self._most_coarse:
             self._give_up()
 
     def _advance(self, level: int, tally: Tally, left: int) -> None:
         """Move the frontier of a level so far that at most so many cells of it are left."""
-        codes = tally.items()[0] >> UNIT_SHIFT & UNIT_MASK
-        levels = levels_of(codes)
-        starts = starts_of(codes[levels == level], levels[levels == level])
+        starts = tally.starts(level)
         if len(starts) == 0:
             return
         last = len(starts) - min(left + 1, len(starts))
@@ -111,11 +89,8 @@ class Cells:
         self.frontier[: level + 1] = np.maximum(
             self.frontier[: level + 1], (newest // UNITS[level + 1] + 1) * UNITS[level + 1]
         )
-        for one in (self.fine, self._coarse):
-            keys, values = one.items()
-            if self._to_level(keys, values, self.frontier):
-                one.replace(keys[:0], values[:0])
-                self._put(keys, values)
+        for one in (self.fine, self._coarse) if level else (self.fine,):
+            self._coarse.add(*one.take_out(self.frontier))
 
     def _give_up(self) -> None:
         """Hold only the instruments that were seen first, as many as have room."""

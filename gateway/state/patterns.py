@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from gateway.state.bursts import Bursts, CompiledBursts, NumpyBursts
-from gateway.state.cells import Cells, Coarsen, coarsen
+from gateway.state.cells import Cells
 from gateway.state.held import Held
 from gateway.state.largest import CompiledLargest, Largest, PlainLargest
 from gateway.state.taking import CompiledTake, Take, Waiting, plainly
-from gateway.state.tally import CompiledTally, NumpyTally, Tally
+from gateway.state.tally import Coarsen, CompiledTally, NumpyTally, Tally, coarsen
 from telemetry import patterns as layout
 from telemetry.patterns import Ints
 

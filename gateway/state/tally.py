@@ -10,7 +10,17 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from telemetry.patterns import BUCKET_MASK, BURST, INSTRUMENT_SHIFT, Ints
+from telemetry.patterns import (
+    BUCKET_MASK,
+    BURST,
+    INSTRUMENT_SHIFT,
+    UNIT_MASK,
+    UNIT_SHIFT,
+    Ints,
+    codes_at,
+    levels_of,
+    starts_of,
+)
 
 _EMPTY = np.empty(0, np.int64)
 _YOUNG = 1 << 13  # keys that wait to be put in among the others, which copies all of them
@@ -34,6 +44,33 @@ class Tally(Protocol):
 
     def replace(self, keys: Ints, values: Ints) -> None:
         """Hold these instead; a key may be among them more than once."""
+
+    def starts(self, level: int) -> Ints:
+        """The first second of the unit of each cell of a level."""
+
+    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
+        """No longer hold the cells that are to be held at coarser levels (see gateway.state.cells): these, at their
+        levels; a key may be among them more than once."""
+
+
+class Coarsen(Protocol):
+    """Brings cells to the levels at which their time is held, in place."""
+
+    def __call__(self, keys: Ints, values: Ints, frontier: Ints) -> int: ...
+
+
+def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
+    """The reference of Coarsen: how many changed."""
+    codes = keys >> UNIT_SHIFT & UNIT_MASK
+    levels = levels_of(codes)
+    starts = starts_of(codes, levels)
+    held = (starts[:, None] < frontier).sum(axis=1)
+    at = np.flatnonzero(held > levels)
+    coarser = codes_at(held[at], starts[at])
+    keys[at] += (coarser - codes[at]) << UNIT_SHIFT
+    bursts = at[keys[at] & BUCKET_MASK == BURST]
+    values[bursts] -= (starts[bursts] - starts_of(keys[bursts] >> UNIT_SHIFT & UNIT_MASK, held[bursts])) * 1000
+    return len(at)
 
 
 def merged(keys: Ints, values: Ints) -> tuple[Ints, Ints]:
@@ -88,6 +125,21 @@ class NumpyTally:
         """See Tally."""
         self._layers = [merged(keys, values), (_EMPTY, _EMPTY)]
 
+    def starts(self, level: int) -> Ints:
+        """See Tally."""
+        codes = self.items()[0] >> UNIT_SHIFT & UNIT_MASK
+        levels = levels_of(codes)
+        return starts_of(codes[levels == level], levels[levels == level])
+
+    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
+        """See Tally."""
+        keys, values = self.items()
+        before = keys.copy()
+        coarsen(keys, values, frontier)
+        moved = keys != before
+        self._layers = [(keys[~moved], values[~moved]), (_EMPTY, _EMPTY)]
+        return keys[moved], values[moved]
+
 
 def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[Ints, Ints]:
     if len(more) == 0 or len(keys) == 0:
@@ -102,7 +154,8 @@ class CompiledTally:
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.tally")
         self._count = 0
-        self._keys, self._values = np.zeros(_ROOM, np.int64), np.zeros(_ROOM, np.int64)
+        self._keys, self._values = _table(_ROOM)
+        self._spare = self._keys, self._values  # memory for the next table: new pages cost more than all the rest
 
     def __len__(self) -> int:
         return self._count
@@ -126,8 +179,25 @@ class CompiledTally:
     def replace(self, keys: Ints, values: Ints) -> None:
         """See Tally."""
         self._count = 0
-        self._keys, self._values = np.zeros(_ROOM, np.int64), np.zeros(_ROOM, np.int64)
+        self._keys, self._values = _table(_ROOM)
         self.add(keys, values)
+
+    def starts(self, level: int) -> Ints:
+        """See Tally."""
+        found = np.empty(self._count, np.int64)
+        return found[: self._kernels.starts(self._keys, level, found)]
+
+    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
+        """See Tally."""
+        keys, values = self._spare
+        if keys is self._keys or len(keys) != len(self._keys):
+            keys, values = _table(len(self._keys))
+        keys.fill(0)
+        moved = np.empty(self._count, np.int64), np.empty(self._count, np.int64)
+        count = self._kernels.take_out(self._keys, self._values, frontier, keys, values, *moved)
+        self._spare, self._keys, self._values = (self._keys, self._values), keys, values
+        self._count -= count
+        return moved[0][:count], moved[1][:count]
 
     def room_for(self, more: int) -> tuple[Ints, Ints]:
         """The table, for compiled code to add so many keys to: a quarter of the slots stays free."""
@@ -136,7 +206,7 @@ class CompiledTally:
             room *= 2
         if room > len(self._keys):
             keys, values = self._keys, self._values
-            self._keys, self._values = np.zeros(room, np.int64), np.zeros(room, np.int64)
+            self._keys, self._values = _table(room)
             held = np.flatnonzero(keys)
             self._kernels.add(self._keys, self._values, keys[held], values[held])
         return self._keys, self._values
@@ -144,3 +214,7 @@ class CompiledTally:
     def grew(self, keys: int) -> None:
         """So many keys were new."""
         self._count += keys
+
+
+def _table(room: int) -> tuple[Ints, Ints]:
+    return np.zeros(room, np.int64), np.zeros(room, np.int64)

@@ -71,23 +71,64 @@ def find(table: Ints, instrument: int, found: Ints) -> int:
     return count
 
 
+@part
+def _coarser(key: int, value: int, frontier: Ints) -> tuple[int, int]:
+    """A cell at the level at which its time is held."""
+    code = (key >> UNIT_SHIFT) & UNIT_MASK
+    level = 0
+    while level < len(frontier) and code >= LEVEL_CODES[level + 1]:
+        level += 1
+    start = (code - LEVEL_CODES[level] - LEVEL_OFFSETS[level]) * UNITS[level]
+    held = 0
+    while held < len(frontier) and start < frontier[held]:
+        held += 1
+    if held <= level:
+        return key, value
+    unit = start // UNITS[held]
+    moved = key + ((LEVEL_CODES[held] + unit + LEVEL_OFFSETS[held] - code) << UNIT_SHIFT)
+    if moved & BUCKET_MASK == BURST:
+        value -= (start - unit * UNITS[held]) * 1000
+    return moved, value
+
+
 @entry(INTEGERS, INTEGERS, INTEGERS)
 def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
     """Bring cells to the levels at which their time is held, in place (see gateway.state.cells); how many changed."""
     changed = 0
     for number in range(len(keys)):
-        code = (keys[number] >> UNIT_SHIFT) & UNIT_MASK
-        level = 0
-        while level < len(frontier) and code >= LEVEL_CODES[level + 1]:
-            level += 1
-        start = (code - LEVEL_CODES[level] - LEVEL_OFFSETS[level]) * UNITS[level]
-        held = 0
-        while held < len(frontier) and start < frontier[held]:
-            held += 1
-        if held > level:
-            unit = start // UNITS[held]
-            keys[number] += (LEVEL_CODES[held] + unit + LEVEL_OFFSETS[held] - code) << UNIT_SHIFT
-            if keys[number] & BUCKET_MASK == BURST:
-                values[number] -= (start - unit * UNITS[held]) * 1000
+        key, value = _coarser(keys[number], values[number], frontier)
+        if key != keys[number]:
+            keys[number], values[number] = key, value
             changed += 1
     return changed
+
+
+@entry(INTEGERS, INTEGER, INTEGERS)
+def starts(table: Ints, level: int, found: Ints) -> int:
+    """The first second of each cell's unit that is held at this level; how many they are."""
+    count, first = 0, LEVEL_CODES[level]
+    end = LEVEL_CODES[level + 1] if level + 1 < len(LEVEL_CODES) else 1 << 32
+    for slot in range(len(table)):
+        code = (table[slot] >> UNIT_SHIFT) & UNIT_MASK
+        if table[slot] != 0 and first <= code < end:
+            found[count] = (code - first - LEVEL_OFFSETS[level]) * UNITS[level]
+            count += 1
+    return count
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+def take_out(
+    table: Ints, held: Ints, frontier: Ints, kept: Ints, kept_values: Ints, moved: Ints, moved_values: Ints
+) -> int:
+    """Cells that are to be held at another level, at that; the others go to an empty table. How many were moved."""
+    count = 0
+    for slot in range(len(table)):
+        if table[slot] != 0:
+            key, value = _coarser(table[slot], held[slot], frontier)
+            if key != table[slot]:
+                moved[count], moved_values[count] = key, value
+                count += 1
+            else:
+                place = slot_of(kept, key)
+                kept[place], kept_values[place] = key, value
+    return count

@@ -22,11 +22,23 @@ from gateway.reading.patterns import Question
 from gateway.reading.whole import Filter
 from gateway.snapshot import Snapshot
 from gateway.state.bursts import CompiledBursts, NumpyBursts
+from gateway.state.cells import Cells
 from gateway.state.patterns import Parts, compiled_parts
 from telemetry.columns import from_trades
 from telemetry.errors import InvalidInput
 from telemetry.partial import decode_partial, encode_partial
-from telemetry.patterns import MILLISECOND_OFFSET, MILLISECOND_SHIFT
+from telemetry.patterns import (
+    BURST,
+    INSTRUMENT_SHIFT,
+    MILLISECOND_OFFSET,
+    MILLISECOND_SHIFT,
+    NEGATIVE,
+    UNIT_MASK,
+    UNIT_SHIFT,
+    burst_values,
+    codes_at,
+    levels_of,
+)
 from telemetry.times import format_time
 from telemetry.trade import Trade
 from tests.gateway import oracle
@@ -359,3 +371,28 @@ def test_generations_of_milliseconds_change_alike_in_the_reference_and_in_compil
             saved, quick = quick.saved(), CompiledBursts()
             quick.load(saved)
             assert all(np.array_equal(*pair) for pair in zip(plain.saved(), saved, strict=True))
+
+
+def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled_code() -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    parts = Parts(), compiled_parts()
+    cells = [Cells(500, of.tally, of.coarsen) for of in parts]
+    levels = set[int]()
+    for step in range(60):
+        seconds = NOW // 10**9 + step * 40_000 + rng.integers(-30_000, 0, 400)
+        codes = codes_at(np.zeros(400, np.int64), seconds)
+        buckets = rng.choice([0, 7, NEGATIVE, BURST], 400)
+        keys = rng.integers(0, 20, 400) << INSTRUMENT_SHIFT | codes << UNIT_SHIFT | buckets
+        bursts = burst_values(rng.integers(1, 50, 400), seconds * 1000 + rng.integers(0, 1000, 400), seconds // 10 * 10)
+        values = np.where(buckets == BURST, bursts, rng.integers(1, 9, 400))
+        for one in cells:
+            one.add(keys.copy(), values.copy(), int(seconds.min() // 10 * 10))
+            one.fold()
+        assert np.array_equal(cells[0].frontier, cells[1].frontier)
+        plain, quick = (one.saved() for one in cells)
+        assert all(np.array_equal(*pair) for pair in zip(plain, quick, strict=True))
+        levels |= set(levels_of(plain[0] >> UNIT_SHIFT & UNIT_MASK).tolist())
+        assert [len(one) for one in cells] == [len(plain[0])] * 2
+    assert len(levels) >= 3, levels
