@@ -5,6 +5,8 @@ One look for quotes gives all places; what stands between the values is then com
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from telemetry.alike_layout import FIRST_BYTES, LAST_BYTES, Field, Layout, layout_of, tail_of
@@ -28,6 +30,24 @@ class Values:
         self.count = count
         self._text = text
         self._places = places  # first byte, the byte behind the last one (each i64[n]), whether these are texts
+
+    @classmethod
+    def joined(cls, parts: Sequence[Values]) -> Values:
+        """Those of bodies in one text that are alike."""
+        if len(parts) == 1:
+            return parts[0]
+        places = {}
+        for name, (_, _, quoted) in parts[0]._places.items():
+            starts, ends, _ = zip(*(part._places[name] for part in parts), strict=True)
+            places[name] = np.concatenate(starts), np.concatenate(ends), quoted
+        return cls(parts[0]._text, places, sum(part.count for part in parts))
+
+    def is_like(self, other: Values) -> bool:
+        """Whether they have the same fields, and the same of these are texts."""
+        return self._kinds() == other._kinds()
+
+    def _kinds(self) -> dict[str, bool]:
+        return {name: quoted for name, (_, _, quoted) in self._places.items()}
 
     def __contains__(self, name: str) -> bool:
         return name in self._places
@@ -92,19 +112,19 @@ class Values:
         return starts, lengths
 
 
-def find_values(text: Array, size: int, media: Media) -> Values:
-    """The values in the first `size` bytes of a text, which zeros follow. Raises Doubt."""
-    layout = layout_of(text[: min(size, FIRST_BYTES)].tobytes(), media)
+def find_values(text: Array, size: int, media: Media, start: int = 0) -> Values:
+    """The values in `size` bytes of a text, which zeros follow. Raises Doubt."""
+    body = text[start : start + size]
+    layout = layout_of(body[:FIRST_BYTES].tobytes(), media)
     _require_known(layout)
-    body = text[:size]
     if int(np.maximum.reduce(body)) >= _DELETE or np.count_nonzero(body == _BACKSLASH):
         raise Doubt("an escape, or characters beyond ASCII")
     tail = tail_of(body[-LAST_BYTES:].tobytes(), media, layout.fields[-1].quoted)
-    count, quotes = _quotes(body, layout)
+    count, names = _names(body, layout)
     controls = layout.controls(count, tail)
     if int(np.count_nonzero(body < _BLANK) if controls else np.minimum.reduce(body) < _BLANK) != controls:
         raise Doubt("a control character in a text, or other blanks")
-    return Values(text, _places(text, layout, quotes, size - len(tail)), count)
+    return Values(text, _places(text, layout, names + start, start + size - len(tail)), count)
 
 
 def _require_known(layout: Layout) -> None:
@@ -116,8 +136,8 @@ def _require_known(layout: Layout) -> None:
             raise Doubt("a value of another kind")
 
 
-def _quotes(body: Array, layout: Layout) -> tuple[int, Array]:
-    """How many trades there are, and the places of their quotes, a line for each name (i64[fields, n])."""
+def _names(body: Array, layout: Layout) -> tuple[int, Array]:
+    """How many trades there are, and the places of the quotes that begin their names (i64[fields, n])."""
     marks = body == _QUOTE
     count, rest = divmod(int(np.count_nonzero(marks)), layout.quotes)
     if rest or not 1 < count <= MAX_TRADES:

@@ -15,6 +15,7 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
+from telemetry.alike_bundle import AlikeBundle
 from telemetry.columns import Columns, concatenate, from_trades
 from telemetry.decode_alike import PADDING, AlikeReading
 from telemetry.decode_bundle import Bundle
@@ -101,9 +102,11 @@ class Decoder:
         readings = (self._fast,) if size >= SMALL_BYTES else () if size >= ROWS_BYTES else self._small
         return self._decode(readings, text[:size].tobytes(), "json", received_at)
 
-    def bundle(self, text: Array) -> Bundle | None:
-        """For reading bodies in this text (u8) one behind the other; None where each has to be read alone."""
-        return None if self._compiled is None else Bundle(self._compiled, text)
+    def bundle(self, text: Array) -> Bundle | AlikeBundle:
+        """For reading bodies in this text (u8) one behind the other."""
+        if self._compiled is None:
+            return AlikeBundle(self._alike, self._digests, text, SMALL_BYTES)
+        return Bundle(self._compiled, text)
 
     def _decode(self, readings: Sequence[Reading], body: bytes, media: Media, received_at: int) -> Batch:
         batch = _first_sure(readings, body, media, received_at)

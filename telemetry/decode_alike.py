@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.alike_instruments import Instruments
-from telemetry.alike_values import find_values
+from telemetry.alike_values import Values, find_values
 from telemetry.columns import Columns, present
 from telemetry.decode_reference import Media
 from telemetry.frame import I64, OPTIONAL, U8, Array, Text
@@ -34,6 +34,10 @@ class AlikeReading:
         """The columns of the first `size` bytes of a text, which PADDING zeros follow, and which trades have a
         timestamp (bool[n]). Raises Doubt."""
         values = find_values(text, size, media)
+        return self.columns_of(values, np.full(values.count, received_at, I64))
+
+    def columns_of(self, values: Values, received_at: Array) -> tuple[Columns, Array]:
+        """The same of values that were found, with a time for each trade (ns UTC, i64[n]). Raises Doubt."""
         count = values.count
         prices, scales = values.prices()
         for name, choices in _CHOICES.items():
@@ -58,7 +62,7 @@ class AlikeReading:
                 prices[count:],
                 scales[count:],
                 np.where(given, timestamps, received_at),
-                np.full(count, received_at, I64),
+                received_at,
                 present({name: optional[name] for name in OPTIONAL if name in optional}),
             ),
             given,

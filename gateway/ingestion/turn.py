@@ -3,9 +3,8 @@
 Each is scanned when it is complete, while its bytes are in the processor's caches. At the end of the turn, or when
 there are many trades, all become one batch that joins the open commit group at once, and each request gets the receipt
 that it would have got alone. They are put one by one, in the order in which they came, whenever not all of them can
-go together: a conflict, a multiplier that contradicts, too many that wait. A body that the scanner is not sure of, and
-every one where there is no scanner, goes alone, after those that came before. So no request ever changes what becomes
-of another.
+go together: a conflict, a multiplier that contradicts, too many that wait. A body that the scanner is not sure of goes
+alone, after those that came before. So no request ever changes what becomes of another.
 
     complete ──▶ scan ──▶ … ──▶ end of the turn ──▶ columns ──▶ intake, all at once ─┬─▶ a receipt each
                   └─ in doubt: those before, then alone      └─ one by one ──────────┘
@@ -74,7 +73,7 @@ class Turn:
     def end(self) -> None:
         """Put what has arrived."""
         arrived, self._arrived = self._arrived, []
-        if not arrived or self._bundle is None:
+        if not arrived:
             return
         try:
             batch = Batch(None, *self._bundle.take())
@@ -88,8 +87,6 @@ class Turn:
 
     def _add(self, asked: Asked, held: Held, came: tuple[int, int]) -> bool:
         """Whether it could be scanned."""
-        if self._bundle is None:
-            return False
         try:
             try:
                 trades = self._bundle.add(held.start, held.size, came[1])

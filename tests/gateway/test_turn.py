@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -199,11 +200,13 @@ async def _keyed(intake: Intake, whole: bytes, name: RequestKey) -> object:
         return _told(error)
 
 
-async def played(script: Sequence[Step], *, at_once: bool, limit: int, slots: MakeSlots) -> tuple[object, ...]:
+async def played(
+    script: Sequence[Step], *, at_once: bool, limit: int, slots: MakeSlots, compiled: bool = True
+) -> tuple[object, ...]:
     """What clients are told and what is in the journal; the bodies of a step are a turn, or each is put by itself."""
     journal = Journal()
     async with running(journal, limit=limit, slots=slots) as intake:
-        desk = Desk(intake)
+        desk = Desk(intake, compiled)
         keyed: list[object] = []
         for number, step in enumerate(script):
             for place, whole in enumerate(step.bodies):
@@ -236,6 +239,24 @@ def test_bodies_of_a_turn_give_what_they_give_one_by_one(script: list[Step], lim
     slots = compiled_slots() if is_compiled else Slots
     one_by_one = asyncio.run(played(script, at_once=False, limit=limit, slots=slots))
     assert asyncio.run(played(script, at_once=True, limit=limit, slots=slots)) == one_by_one
+
+
+def test_large_bodies_of_a_turn_give_what_they_give_one_by_one_where_nothing_is_compiled() -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    draw = random.Random(seed)
+
+    def large() -> bytes:
+        """Few of them have a conflict; some are written otherwise than the others."""
+        price = 2 if draw.random() < 0.1 else 1
+        more = {"account": "x"} if draw.random() < 0.2 else {}
+        whole = body(*({"trade_id": f"{draw.randrange(5_000)}", "price": price, **more} for _ in range(250)))
+        return draw.choice(DAMAGE)(whole) if draw.random() < 0.1 else whole
+
+    for limit in (600, 100_000):
+        script = [Step([large() for _ in range(draw.randrange(1, 6))], None, draw.randrange(3)) for _ in range(8)]
+        one_by_one = asyncio.run(played(script, at_once=False, limit=limit, slots=Slots))
+        assert asyncio.run(played(script, at_once=True, limit=limit, slots=Slots, compiled=False)) == one_by_one
 
 
 # --- what a turn is ---------------------------------------------------------------------------------------------------
