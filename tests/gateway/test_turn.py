@@ -306,7 +306,7 @@ async def test_more_trades_than_there_is_room_for_are_two_batches_in_their_order
         assert told == [(700, 0, 700 * place + 1, 700 * place + 700) for place in range(len(names))]
 
 
-async def test_without_a_scanner_bodies_are_put_when_they_are_complete() -> None:
+async def test_small_bodies_are_put_when_they_are_complete_where_nothing_is_compiled() -> None:
     journal = Journal()
     async with running(journal) as intake:
         desk = Desk(intake, compiled=False)
