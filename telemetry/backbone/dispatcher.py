@@ -57,7 +57,7 @@ class Dispatcher:
         self._fleet = Fleet()
         self._accepted = Accepted(applied)
         self._attempt = 0
-        self._patience = Patience(self.limits)
+        self.patience = Patience(self.limits)
         self._good_turn = True  # a good range was sent since the last suspect
 
     @property
@@ -107,7 +107,7 @@ class Dispatcher:
         """The result of a lease has arrived, its verdict has not: the worker is done with it. False: no such lease."""
         lease = self._fleet.received(worker, attempt, now)
         if lease is not None:
-            self._patience.note(now - lease.sent_at)
+            self.patience.note(now - lease.sent_at)
         return lease is not None
 
     def settle(self, first: int, last: int, worker: str, attempt: int, verdict: Verdict, now: float) -> None:
@@ -121,7 +121,7 @@ class Dispatcher:
         self.received(worker, attempt, now)
         lease = self._fleet.settled(worker, attempt, last - first + 1, verdict)
         if lease is not None:
-            self._patience.note_verdict(lease, now)
+            self.patience.note_verdict(lease, now)
             self._return(lease, verdict.value)
 
     def withdraw(self, attempt: int, worker: str, now: float, *, beyond: int | None = None) -> None:
@@ -160,7 +160,7 @@ class Dispatcher:
         """When `tick` or `next` has something to do even if nothing else happens."""
         times = [worker.due(self.limits) for worker in self._fleet]
         if (slow := self._second_candidate()) is not None:
-            times.append(slow.sent_at + self._patience.seconds)
+            times.append(slow.sent_at + self.patience.seconds)
         if (until := self.coalescing()) is not None:
             times.append(until)
         return min(times, default=None)
@@ -170,7 +170,7 @@ class Dispatcher:
         queued = self._queue.lowest()
         if queued is None or queued[1] < self.available_seq or not self.limits.are_few(*queued):
             return None
-        return self._patience.few_until(self._fleet.newest())
+        return self.patience.few_until(self._fleet.newest())
 
     def status(self, now: float, *, epoch: int = 0) -> Status:
         """Where the work stands."""
@@ -225,7 +225,7 @@ class Dispatcher:
 
     def _next_second(self, now: float) -> Send | None:
         slow = self._second_candidate()
-        if slow is None or now - slow.sent_at < self._patience.seconds:
+        if slow is None or now - slow.sent_at < self.patience.seconds:
             return None
         if (worker := self._free(but=slow.worker)) is None:
             return None
@@ -254,7 +254,7 @@ class Dispatcher:
         return self._fleet.out() < room or sum(lease.open for lease in self._fleet.leases()) < room
 
     def _send(self, worker: Worker, first: int, last: int, now: float, suspect: Suspect | None = None) -> Send:
-        self._attempt, self._patience.sent_at = self._attempt + 1, now
+        self._attempt, self.patience.sent_at = self._attempt + 1, now
         worker.give(Held(self._attempt, worker.id, first, last, now, suspect=suspect))
         return Send(worker.id, self._attempt, first, last)
 

@@ -42,7 +42,9 @@ class Limits:
     coalesce_factor: float = 2.0
     pace_seconds: float = 0.004  # few trades go at least so long after the lease before
     pace_factor: float = 3.0  # or so many times what results lately took from their return to their verdict:
-    pace_most_seconds: float = 0.012  # who is busy merging gets fewer and larger ones, which cost less
+    pace_most_seconds: float = 0.009  # who is busy merging gets fewer and larger ones, which cost less
+    pace_from_share: float = 0.6  # of a core: from here on the longer the more of it the event loop takes,
+    pace_most_share: float = 0.75  # to pace_most_seconds here: at half of the most there is room, beyond it cost counts
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -92,10 +94,11 @@ class Patience:
         self.sent_at = -limits.pace_seconds  # when the newest lease was sent
         self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
         self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
+        self._loaded_seconds = 0.0  # what the event loop's load makes of the pace
 
     def few_until(self, newest: float | None) -> float:
         """Until when few trades wait; `newest` is when the newest lease that is out was sent, None when none is."""
-        paced = self.sent_at + self.pace_seconds
+        paced = self.sent_at + max(self.pace_seconds, self._loaded_seconds)
         return paced if newest is None else max(paced, newest + self.coalesce_seconds)
 
     def note(self, seconds: float) -> None:
@@ -112,3 +115,10 @@ class Patience:
             self._verdicts.append(now - lease.returned_at)
             busy = min(limits.pace_most_seconds, limits.pace_factor * median(self._verdicts))
             self.pace_seconds = max(limits.pace_seconds, busy)
+
+    def note_load(self, share: float) -> None:
+        """The event loop took so much of a core lately."""
+        limits = self._limits
+        beyond = (share - limits.pace_from_share) / (limits.pace_most_share - limits.pace_from_share)
+        more = min(1.0, max(0.0, beyond)) * (limits.pace_most_seconds - limits.pace_seconds)
+        self._loaded_seconds = limits.pace_seconds + more

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from time import monotonic
 
 import pytest
 
 from telemetry.backbone import Partial, Quarantined, Verdict
-from telemetry.backbone.desk import INBOX, Desk
+from telemetry.backbone.desk import INBOX, LOAD_SECONDS, Desk
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Limits, Send
 from telemetry.errors import Stop
@@ -24,8 +25,8 @@ class Carrier:
         self.sent: list[Send] = []
         self.second = asyncio.Event()  # two were sent
         self.closed: list[str] = []
-        dispatcher = Dispatcher(version="v1", limits=limits)
-        self.desk = Desk(dispatcher, epoch=EPOCH, carry=self.carry, close=self.closed.append)
+        self.dispatcher = Dispatcher(version="v1", limits=limits)
+        self.desk = Desk(self.dispatcher, epoch=EPOCH, carry=self.carry, close=self.closed.append)
 
     def carry(self, send: Send) -> int | None:
         self.sent.append(send)
@@ -166,4 +167,23 @@ async def test_few_trades_that_wait_for_more_go_in_time_even_if_nothing_else_hap
     async with asyncio.timeout(10):
         await it.second.wait()
     assert [(send.first, send.last, send.worker) for send in it.sent] == [(1, 1, "a"), (2, 2, "b")]
+    it.desk.close()
+
+
+async def test_few_trades_wait_longer_once_the_event_loop_was_loaded() -> None:
+    shares = {"pace_from_share": 0.05, "pace_most_share": 0.1}  # small: others may take most of the machine
+    it = Carrier(limits=Limits(pace_seconds=0.0, pace_most_seconds=60.0, coalesce_seconds=0.0, **shares))  # type: ignore[arg-type]
+    it.join("a")
+    for number, seconds in enumerate((0.0, 2 * LOAD_SECONDS), 1):
+        it.dispatcher.available(number)
+        it.desk.push()
+        until = monotonic() + seconds
+        while monotonic() < until:
+            pass
+        it.desk.received(partial(it.sent[-1]))
+        it.desk.settle(partial(it.sent[-1]), Verdict.MERGED)
+        it.dispatcher.available(number + 1)
+        waits = it.dispatcher.coalescing()
+        assert waits is not None
+        assert (waits > monotonic() + 10) == (seconds > 0)
     it.desk.close()

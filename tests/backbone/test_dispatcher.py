@@ -129,6 +129,17 @@ def test_the_longer_results_take_to_be_merged_the_longer_few_trades_wait_up_to_a
         assert it.coalescing() == pytest.approx(2.0 + wait)
 
 
+def test_the_more_of_a_core_the_event_loop_takes_the_longer_few_trades_wait_up_to_a_limit() -> None:
+    limits = {"pace_seconds": 0.004, "pace_most_seconds": 0.012, "pace_from_share": 0.5, "pace_most_share": 0.7}
+    for share, wait in ((0.0, 0.004), (0.5, 0.004), (0.6, 0.008), (0.7, 0.012), (1.0, 0.012)):
+        it, send = busy("a", "b", **limits)
+        it.received(send.worker, send.attempt, 0.001)
+        settle(it, send, now=0.001)
+        it.patience.note_load(share)
+        it.available(2)
+        assert it.coalescing() == pytest.approx(wait)
+
+
 def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:
     it, send = busy("a", "b")
     it.available(2)
