@@ -17,9 +17,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from gateway.ingestion.compiled_slots import CompiledSlots
 from gateway.ingestion.digest_table import Ring
 from gateway.ingestion.entries import FOUR, PRINT, SEQ, U64
-from gateway.ingestion.slots import I64, Claimed, CompiledSlots, MakeSlots, Mask, Slots
+from gateway.ingestion.slots import I64, Claimed, MakeSlots, Mask, Slots
 from telemetry.backbone.record import Record
 from telemetry.digests import Keys
 from telemetry.errors import TryAgain

@@ -166,8 +166,11 @@ class Ring:
         ):
             return
         live = min(self.written, self.entries.size)
-        slots = self._table_for(live + added)
-        self._put(slots, self.written - live, live)
+        slots, missing = self._cold, max(self._beside, self.written - live)
+        if slots is None or live + added > _CROWDED * slots.count:
+            slots, missing = self._table_for(live + added), self.written - live
+        slots.wait()
+        self._put(slots, missing, self.written - missing)
         self._slots, self._cold, self._next = slots, None, None
 
     def _warm(self, slots: Slots) -> None:

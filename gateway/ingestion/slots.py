@@ -1,4 +1,4 @@
-"""The slots that find entries by their digests, in NumPy or in compiled code, with the same results.
+"""The slots that find entries by their digests, in NumPy; compiled_slots.py has the same in compiled code.
 
 A slot is 32 bits: the entry's place plus one and, in the bits that are left, a few bits of its digest, so that a search
 rarely touches the entries in vain. 0 is a free slot. Linear probing; slots are never freed one by one.
@@ -7,9 +7,8 @@ rarely touches the entries in vain. 0 is a free slot. Linear probing; slots are 
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +23,6 @@ Tags = npt.NDArray[np.uint32]
 
 MANY = 1 << 17  # slots whose memory is taken, and which are filled, in a thread
 FEW = 16  # up to here a plain loop is faster than NumPy
-_PIECE = 1 << 16  # entries: a call that holds no lock, of less than a millisecond
 _MASK64 = (1 << 64) - 1
 
 
@@ -57,6 +55,9 @@ class Slots:
         """Begin to take up the entries at these places in a thread, which has ended when `warm` says so. False where
         that does not pay: this code would hold the interpreter's lock, and everything else would wait for it."""
         return False
+
+    def wait(self) -> None:
+        """Until the entries that were to be taken up in a thread are."""
 
     def warm(self, slots: int) -> bool:
         """Touch the memory of the next `slots` slots; True when that was the last of it."""
@@ -232,56 +233,3 @@ def _first_rows(digests: U64) -> I64 | None:
     first = np.empty(len(order), np.int64)
     first[order] = order[np.maximum.accumulate(np.where(begins, np.arange(len(order)), 0))]
     return first
-
-
-class CompiledSlots(Slots):
-    """The same in compiled code; `kernels` is telemetry.compiled.table, compiled when it is imported if need be."""
-
-    def __init__(self, kernels: Any, count: int, places: int) -> None:
-        super().__init__(count, places)
-        self._kernels = kernels
-        self._hashing = self._factor, self._shift, self.place_bits
-        self._filling: threading.Thread | None = None
-
-    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
-        """As Slots.take_beside. Entries may be written meanwhile: then what a slot says of them is of no use, as when
-        they leave the window."""
-        if self.count >= MANY:
-            self._filling = threading.Thread(target=self._fill, args=(entries, spans), name="keys", daemon=True)
-            self._filling.start()
-        return self._filling is not None
-
-    def _fill(self, entries: Entries, spans: list[tuple[int, int]]) -> None:
-        if self._taking is not None:
-            self._taking.join()
-        for start, stop in spans:
-            for piece in range(start, stop, _PIECE):
-                self.put(entries, piece, min(piece + _PIECE, stop))
-
-    def warm(self, slots: int) -> bool:
-        """As Slots.warm; who fills slots in a thread touches their memory."""
-        return super().warm(slots) if self._filling is None else not self._filling.is_alive()
-
-    def put(self, entries: Entries, start: int, stop: int) -> None:
-        """As Slots.put."""
-        self._kernels.put(self._table, self._hashing, entries.flat, entries.words, start, stop)
-        self.used += stop - start
-
-    def claim(self, keys: Keys, first_seq: int, entries: Entries, number: int, horizon: int, only_new: bool) -> Claimed:
-        """As Slots.claim."""
-        kernels, count = self._kernels, len(keys.given)
-        if count == 1:
-            return self._claim_few(keys, first_seq, entries, number, horizon, only_new)
-        verdict, notes = np.empty(count, np.uint8), np.empty(kernels.NOTES + count, np.int64)
-        prints, given = np.ascontiguousarray(keys.fingerprints), np.ascontiguousarray(keys.given)
-        added = kernels.claim(
-            *(keys.digests.reshape(-1), prints, given.view(np.uint8), self._table, self._hashing, entries.flat),
-            *(first_seq, number % entries.size, horizon, only_new, verdict, notes),
-        )
-        if added < 0:
-            conflicts = np.flatnonzero(verdict == kernels.CONFLICT).tolist()
-            return Claimed(0, verdict == kernels.FRESH, 0, conflicts)
-        self.used += added
-        if added == count or not notes[kernels.DUPLICATES]:
-            return Claimed(added, None, 0, [])
-        return Claimed(added, verdict == kernels.FRESH, int(notes[kernels.HELD]), [])

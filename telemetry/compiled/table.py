@@ -18,7 +18,7 @@ DUPLICATE, FRESH, CONFLICT = range(3)  # the verdict on a trade
 # not be read); then come the slots that were taken.
 HELD, DUPLICATES, AHEAD, NOTES = range(4)
 _WORDS, _PRINT, _SEQ = 4, 2, 3  # a trade's key: digest low and high, fingerprint, sequence number
-_AHEAD = 16
+_AHEAD = 64  # keys: a tenth quicker than with 16
 _HASHING = TupleOf(Scalar("uint64"), 3)
 _ONE = np.uint64(1)
 _SLOT_MASK = np.uint64(0xFFFFFFFF)

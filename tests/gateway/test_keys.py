@@ -362,6 +362,39 @@ def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots:
         assert table.used == 900
 
 
+class LateSlots(Slots):
+    """As if the thread that takes up old entries had no time before it is waited for."""
+
+    def __init__(self, count: int, places: int) -> None:
+        super().__init__(count, places)
+        self._left: tuple[Entries, list[tuple[int, int]]] | None = None
+
+    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
+        self._left = entries, spans
+        return True
+
+    def wait(self) -> None:
+        if self._left is not None:
+            entries, spans = self._left
+            for start, stop in spans:
+                self.put(entries, start, stop)
+        self._left = None
+
+    def warm(self, slots: int) -> bool:
+        return self._left is None
+
+
+@pytest.mark.parametrize("batch", [100, 3000])
+def test_a_table_that_gets_crowded_waits_for_the_thread_that_fills_the_next_one(batch: int) -> None:
+    index = KeyIndex(50_000, pending=5_000, slots=LateSlots)
+    every = np.random.default_rng(17).integers(0, 1 << 63, (90_000, 2), np.uint64)
+    for start in range(0, len(every), batch):
+        commit(index, fresh_keys(every[start : start + batch]))
+        if start % 6000 == 0:
+            end = start + batch
+            assert index.lookup(every[max(end - 50_000, 0) : end])[0].all()
+
+
 def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are_known_and_forgotten(
     slots: MakeSlots,
 ) -> None:
