@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -82,20 +82,18 @@ class Answers:
         )
         if receipt.first_seq is None or receipt.accepted != len(asked):  # one body, of duplicates or several trades
             last = receipt.last_seq or self._gateway.backbone.status().durable_seq
-            bodies = accepted(receipt, applied=False), accepted(receipt, applied=True)
-            self._answer(asked[0], head, last, bodies)
+            self._answer(asked[0], head, last, lambda applied: accepted(receipt, applied=applied))
             return
         durable = encode(receipt.durable)
         for seq, one in enumerate(asked, receipt.first_seq):
-            start = b'{"accepted":1,"duplicates":0,"first_seq":%d,"last_seq":%d,"durable":%b,' % (seq, seq, durable)
-            self._answer(one, head, seq, (start + b'"applied":false}', start + b'"applied":true}'))
+            self._answer(one, head, seq, partial(_one_accepted, seq, durable))
 
-    def _answer(self, one: Asked, head: bytes, last: int, bodies: tuple[bytes, bytes]) -> None:
-        """One of the two bodies: trade `last` is not applied, or it is. `head` ends where the sending time begins."""
+    def _answer(self, one: Asked, head: bytes, last: int, body_of: Callable[[bool], bytes]) -> None:
+        """`body_of` tells of trade `last` whether it is applied. `head` ends where the sending time begins."""
         wall_ns = self._gateway.clocks.wall_ns
 
         def tell(applied: bool) -> None:
-            body = bodies[applied]
+            body = body_of(applied)
             one.connection.answer(b"%b%b\r\ncontent-length: %d\r\n\r\n%b" % (head, stamp(wall_ns()), len(body), body))
 
         applied = self._gateway.state.applied >= last
@@ -103,3 +101,10 @@ class Answers:
             tell(applied)
         else:
             self._gateway.waiters.add(last, one.seconds, tell)
+
+
+def _one_accepted(seq: int, durable: bytes, applied: bool) -> bytes:
+    """As `accepted`, for a receipt of one new trade."""
+    return b'{"accepted":1,"duplicates":0,"first_seq":%d,"last_seq":%d,"durable":%b,"applied":%b}' % (
+        *(seq, seq, durable, b"true" if applied else b"false"),
+    )

@@ -12,6 +12,7 @@ from gateway.ingestion.body import Body, Buffers
 from telemetry.decode_compiled import PADDING
 
 SIZE = 100_000
+HEAD = b"one more\r\n\r\n"
 
 
 class Owner(asyncio.Protocol):
@@ -39,8 +40,11 @@ class Owner(asyncio.Protocol):
             self.begun.set()
 
     def begins(self, arrived: memoryview) -> bool:
-        """See gateway.ingestion.body: no more bodies."""
-        return False
+        """See gateway.ingestion.body: one more body when a head says so."""
+        if not arrived.tobytes().startswith(HEAD):
+            return False
+        self._body.begin(SIZE, arrived[len(HEAD) :], self._buffers, len(HEAD))
+        return True
 
     def body_complete(self) -> None:
         """See gateway.ingestion.body."""
@@ -61,8 +65,10 @@ class Owner(asyncio.Protocol):
         self.heard.set()
 
 
-async def told(sent: list[bytes], *, seconds: float = 30.0, leaves: bool = False, buffers: Buffers) -> Owner:
-    """What becomes of a connection on which this arrives, one after the other."""
+async def told(
+    sent: list[bytes], *, seconds: float = 30.0, leaves: bool = False, more: int = 0, buffers: Buffers
+) -> Owner:
+    """What becomes of a connection on which this arrives, one after the other; with `more` than one body."""
     loop = asyncio.get_running_loop()
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
@@ -75,7 +81,8 @@ async def told(sent: list[bytes], *, seconds: float = 30.0, leaves: bool = False
             if leaves:
                 theirs.close()
             await owner.heard.wait()
-            while owner.told and isinstance(owner.told[0], bytes) and len(owner.behind) < sum(map(len, sent)) - SIZE:
+            expected = sum(map(len, sent)) - SIZE - more * (len(HEAD) + SIZE)
+            while owner.told and isinstance(owner.told[0], bytes) and len(owner.behind) < expected:
                 owner.heard.clear()
                 await owner.heard.wait()
     finally:
@@ -112,3 +119,13 @@ def test_a_client_that_leaves_is_lost_and_its_buffer_is_used_again() -> None:
     assert buffers.left == 2
     assert buffers.take() == buffer
     assert buffers.left == 1
+
+
+def test_the_next_body_is_read_into_place_from_the_first_byte_of_its_head_on() -> None:
+    buffers = Buffers(SIZE, 2, len(HEAD))
+    buffers.view[:] = b"\xff" * len(buffers.view)
+    first, second = (bytes(range(start, start + 200)) * (SIZE // 200) for start in (1, 7))
+    owner = run([first, HEAD + second[:5_000], second[5_000:] + b"GET / and more"], buffers=buffers, more=1)
+    assert owner.told == [first + bytes(PADDING), second + bytes(PADDING)]
+    assert owner.behind == b"GET / and more"
+    assert buffers.left == 2

@@ -207,3 +207,29 @@ def test_bodies_beyond_the_memory_that_is_kept_for_them_are_taken_too(gateway: G
         for connection, body in zip(made, bodies, strict=True):
             connection.send(body[-1:])
             taken(connection, 300)
+
+
+def test_whatever_comes_at_once_each_body_is_answered_as_if_it_were_alone(gateway: Gateway, symbol: str) -> None:
+    """Sound ones, duplicates of a neighbour, a wrong one, a conflict, one in doubt, one with an Idempotency-Key."""
+    first = trades(symbol, 200)
+    with connections(gateway, 1) as (connection,):
+        connection.send(request(first))
+        taken(connection, 200)
+    names = ("a", "b", "c", "d", "e", "f")
+    sound = [trades(symbol, 200, name) for name in names]
+    doubted = sound[2].replace(b'"symbol"', b'"symb\\u006fl"', 1)
+    wrong, conflict = sound[3].replace(b'"1.5"', b'"1.5 "', 1), first.replace(b'"1.5"', b'"2.5"', 1)
+    sent = [*(request(body) for body in (sound[0], sound[1], doubted, wrong, conflict, first))]
+    sent += [request(sound[4], "Idempotency-Key: k-" + symbol), request(sound[5])]
+    with connections(gateway, len(sent)) as made:
+        for _ in range(2):  # the second time they are read into place from the first byte on
+            for connection, whole in zip(made, sent, strict=True):
+                connection.send(whole)
+            told = [connection.answer() for connection in made]
+            assert [status for status, _ in told] == [202, 202, 202, 422, 409, 202, 202, 202]
+            counts = [(answer.get("accepted"), answer.get("duplicates")) for _, answer in told]
+            assert (counts[5], counts[6]) == ((0, 200), (200, 0))
+            others = [count for place, count in enumerate(counts) if place not in (3, 4, 5, 6)]
+            assert others in ([(200, 0)] * 4, [(0, 200)] * 4)
+    gateway.post(json.loads(trades(symbol, 1, "last")))
+    assert gateway.row(symbol)["trades"] == 200 * (1 + 5) + 1
