@@ -85,6 +85,16 @@ def reduced(entries: list[Entry]) -> tuple[list[Entry], int]:
     return sorted(kept, key=place), since
 
 
+def reduced_rows(entries: Ints) -> tuple[Ints, int]:
+    """As `reduced`, of rows: a copy of those that stay, with what they are BEATEN by."""
+    slots, keys, seqs = entries[:, SLOT], entries[:, KEY], entries[:, SEQ]
+    order = np.lexsort((seqs, -keys, -slots))
+    stays = slots == FAR
+    stays[order[:KEPT]] = True
+    stays[np.lexsort((seqs, -keys))[:LARGEST]] = True
+    return entries[order[stays[order]]], 1 + int(slots[~stays].max())
+
+
 class Floors:
     """Of each instrument the ten largest trades of its latest slot, or of one before as long as there are not ten: what
     is smaller, of that slot or an earlier one, is beaten by ten."""
@@ -232,11 +242,9 @@ class CompiledLargest:
     def bound(self) -> None:
         """See Largest."""
         for instrument in np.flatnonzero(self._places[:, HELD] > MOST).tolist():
-            entries = self._entries(instrument)
-            beaten = {entry[SEQ]: entry[BEATEN] for entry in entries.tolist()}
-            kept, self.since[instrument] = reduced([tuple(entry[:BEATEN]) for entry in entries.tolist()])
+            kept, self.since[instrument] = reduced_rows(self._entries(instrument))
             # Who goes has beaten none of those that stay.
-            entries[: len(kept)] = matrix([(*entry, beaten[entry[SEQ]]) for entry in kept])
+            self._entries(instrument)[: len(kept)] = kept
             self._places[instrument, HELD:] = len(kept), 0, 0  # of the ten that beat it some may be gone
 
     def saved(self) -> Ints:

@@ -23,16 +23,22 @@ from gateway.reading.whole import Filter
 from gateway.snapshot import Snapshot
 from gateway.state.bursts import CompiledBursts, NumpyBursts
 from gateway.state.cells import Cells
+from gateway.state.largest import CompiledLargest, PlainLargest
 from gateway.state.patterns import Parts, compiled_parts
 from telemetry.columns import from_trades
 from telemetry.errors import InvalidInput
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.patterns import (
     BURST,
+    CANDIDATE_WIDTH,
+    CODE,
+    FAR,
     INSTRUMENT_SHIFT,
+    KEY,
     MILLISECOND_OFFSET,
     MILLISECOND_SHIFT,
     NEGATIVE,
+    SLOT,
     UNIT_MASK,
     UNIT_SHIFT,
     burst_values,
@@ -396,3 +402,26 @@ def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled
         levels |= set(levels_of(plain[0] >> UNIT_SHIFT & UNIT_MASK).tolist())
         assert [len(one) for one in cells] == [len(plain[0])] * 2
     assert len(levels) >= 3, levels
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_same_large_trades_stay_in_the_reference_and_in_compiled_code_when_there_are_too_many(seed: int) -> None:
+    """Of equal ones too, which pile up: a later one beats no earlier one, nor that one who is in a later slot."""
+    draw = np.random.default_rng(seed)
+    plain, quick = PlainLargest(), CompiledLargest()
+    for turn in range(60):
+        candidates = np.zeros((40, CANDIDATE_WIDTH), np.int64)
+        candidates[:, KEY] = draw.integers(1, 4 if seed % 2 else 10**6, 40)
+        candidates[:, SLOT] = np.where(
+            draw.random(40) < 0.02, FAR, 100 + turn // (1 + seed // 2) - draw.integers(0, 2, 40)
+        )
+        candidates[:, CODE] = np.arange(40)
+        ids, seqs = draw.integers(0, 2, 40), np.full(40, 1 + 40 * turn)
+        for largest in (plain, quick):
+            largest.offer(ids, seqs, candidates)
+            if turn % 10 == 9:
+                largest.bound()
+        for instrument in (0, 1):
+            assert np.array_equal(plain.of(instrument), quick.of(instrument)), f"seed {seed}, turn {turn}"
+        assert plain.since == quick.since
+    assert plain.since or seed % 2 == 0, "there were never too many"
