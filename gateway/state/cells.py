@@ -10,6 +10,7 @@ way, to hours, days, years. When even these are too many, the instruments that w
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
@@ -101,14 +102,17 @@ class Cells:
             kept = keys >> INSTRUMENT_SHIFT < self.instruments
             tally.replace(keys[kept], values[kept])
 
-    def saved(self) -> list[Ints]:
-        """Keys and values of all, by key."""
-        found = [tally.items() for tally in (self.fine, self._coarse)]
-        keys, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-        order = keys.argsort()
-        return [keys[order], values[order]]
+    def copied(self) -> Callable[[], list[Ints]]:
+        """A copy of all, which gives keys and values by key, in any thread."""
+        return partial(_in_order, [tally.items() for tally in (self.fine, self._coarse)])
 
     def load(self, keys: Ints, values: Ints, frontier: Ints, instruments: int) -> None:
         """Take over what was saved, when nothing is held."""
         self.frontier, self.instruments = frontier.copy(), instruments
         self._put(keys, values)
+
+
+def _in_order(found: list[tuple[Ints, Ints]]) -> list[Ints]:
+    keys, values = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    order = keys.argsort()
+    return [keys[order], values[order]]

@@ -59,7 +59,7 @@ def copied(state: Aggregator) -> Head:
         "price_scale": state.price_scale[:count].copy(),
         "quantity_scale": state.quantity_scale[:count].copy(),
         "totals": state.totals[:count].copy(),
-        "patterns": None if state.patterns is None else state.patterns.saved(count),
+        "patterns": None if state.patterns is None else state.patterns.copied(count),
     }
 
 
@@ -73,7 +73,7 @@ def as_rows(head: Head) -> Head:
     negative = {number: [str(value) for value in sums] for number, sums in head["negative"].items()}
     more: Head = {"instruments": f"[{','.join(parts)}]", "negative": json.dumps(negative)}
     more |= {"loss": json.dumps(head["loss"]), "slots": concatenated(head["slots"])}
-    patterns = dict(head["patterns"] or {})
+    patterns = {} if head["patterns"] is None else head["patterns"]()
     arrays = patterns.pop("arrays", [])
     more |= {"patterns": json.dumps(patterns), "pattern_arrays": arrays}
     return {name: value for pair in (head | more).items() for name, value in _pieces(*pair)}

@@ -13,6 +13,8 @@ seconds ahead of their arrival have the slot FAR; they beat and are beaten among
 from __future__ import annotations
 
 from bisect import insort
+from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -29,6 +31,9 @@ SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9
 # telemetry.compiled.largest.
 START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, PLACE_WIDTH = range(6)
 _FIRST_ROOM = 8
+_POOL = (
+    1 << 20
+)  # entries of the pool at first: memory is only used when it is written to, and to copy a pool takes long
 _NEVER = -(1 << 62)  # before every slot
 Entry = tuple[int, ...]  # without BEATEN
 
@@ -48,8 +53,8 @@ class Largest(Protocol):
     def bound(self) -> None:
         """At a stride: keep at most MOST of each instrument."""
 
-    def saved(self) -> Ints:
-        """[n, 1 + ENTRY_WIDTH] id and entry of all, in order."""
+    def copied(self) -> Callable[[], Ints]:
+        """A copy of all, which gives [n, 1 + ENTRY_WIDTH] id and entry in order, in any thread."""
 
     def load(self, saved: Ints) -> None:
         """Take in what was saved, when nothing is held."""
@@ -174,10 +179,11 @@ class PlainLargest:
                 self._entries[instrument], self.since[instrument] = reduced(self._entries[instrument])
                 self._floors.forget(instrument)
 
-    def saved(self) -> Ints:
+    def copied(self) -> Callable[[], Ints]:
         """See Largest."""
         rows = [(of, *entry, 0) for of in sorted(self._entries) for entry in self._clear(of)]
-        return np.array(rows, np.int64).reshape(len(rows), 1 + ENTRY_WIDTH)
+        found = np.array(rows, np.int64).reshape(len(rows), 1 + ENTRY_WIDTH)
+        return lambda: found
 
     def load(self, saved: Ints) -> None:
         """See Largest."""
@@ -193,7 +199,7 @@ class CompiledLargest:
         self._kernels: Any = import_module("telemetry.compiled.largest")
         self.since: dict[int, int] = {}
         self._places = np.zeros((0, PLACE_WIDTH), np.int64)
-        self._pool = np.zeros((1 << 10, ENTRY_WIDTH), np.int64)
+        self._pool = np.zeros((_POOL, ENTRY_WIDTH), np.int64)
         self._used = 0
 
     def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
@@ -247,17 +253,9 @@ class CompiledLargest:
             self._entries(instrument)[: len(kept)] = kept
             self._places[instrument, HELD:] = len(kept), 0, 0  # of the ten that beat it some may be gone
 
-    def saved(self) -> Ints:
+    def copied(self) -> Callable[[], Ints]:
         """See Largest."""
-        held = self._places[:, HELD]
-        owners = np.arange(len(held)).repeat(held)
-        behind = np.arange(len(owners)) - (held.cumsum() - held).repeat(held)
-        entries = self._pool[self._places[owners, START] + behind]
-        order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT], owners))
-        found = np.empty((len(order), 1 + ENTRY_WIDTH), np.int64)
-        found[:, 0], found[:, 1:] = owners[order], entries[order]
-        found[:, 1 + BEATEN] = 0
-        return found
+        return partial(_in_order, self._places.copy(), self._pool[: self._used].copy())
 
     def load(self, saved: Ints) -> None:
         """See Largest."""
@@ -269,3 +267,15 @@ class CompiledLargest:
 def matrix(rows: list[tuple[int, ...]]) -> Ints:
     """Entries as rows."""
     return np.array(rows, np.int64).reshape(len(rows), ENTRY_WIDTH)
+
+
+def _in_order(places: Ints, pool: Ints) -> Ints:
+    held = places[:, HELD]
+    owners = np.arange(len(held)).repeat(held)
+    behind = np.arange(len(owners)) - (held.cumsum() - held).repeat(held)
+    entries = pool[places[owners, START] + behind]
+    order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT], owners))
+    found = np.empty((len(order), 1 + ENTRY_WIDTH), np.int64)
+    found[:, 0], found[:, 1:] = owners[order], entries[order]
+    found[:, 1 + BEATEN] = 0
+    return found

@@ -72,18 +72,20 @@ class Patterns(Held):
 
     # --- what is saved -----------------------------------------------------------------------------------------------
 
-    def saved(self, count: int) -> dict[str, Any]:
-        """A copy of all, of so many instruments: numbers in lists, and the arrays. Changes nothing once all is taken
-        in, so that a thread may call it while nothing is merged."""
+    def copied(self, count: int) -> Callable[[], dict[str, Any]]:
+        """A copy of all, of so many instruments, which gives numbers in lists, and the arrays; in any thread. Changes
+        nothing once all is taken in, so that a thread may call it while nothing is merged."""
         self.take_in()
-        arrays = [self.last[:count].copy(), self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
-        arrays += [self.cells.frontier.copy(), *self.cells.saved(), *self.bursts.saved(), self.largest.saved().ravel()]
-        return {
-            "sizes": [len(array) for array in arrays],
-            "instruments": self.cells.instruments,
-            "since": sorted(self.largest.since.items()),
-            "arrays": arrays,
-        }
+        ends = [self.last[:count].copy(), self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
+        ends.append(self.cells.frontier.copy())
+        numbers = {"instruments": self.cells.instruments, "since": sorted(self.largest.since.items())}
+        cells, bursts, largest = self.cells.copied(), self.bursts.saved(), self.largest.copied()
+
+        def ordered() -> dict[str, Any]:
+            arrays = [*ends, *cells(), *bursts, largest().ravel()]
+            return numbers | {"sizes": [len(array) for array in arrays], "arrays": arrays}
+
+        return ordered
 
     def load(self, saved: dict[str, Any], numbers: Ints) -> None:
         """Take over what was saved, its arrays one behind the other, when nothing is held."""

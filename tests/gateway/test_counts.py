@@ -79,7 +79,7 @@ def test_the_largest_trades_are_those_that_fewer_than_ten_beat_among_all_that_we
             seq, small = 1 + turn * count + (code & (1 << LOCAL_BITS) - 1), code >> 2 * LOCAL_BITS
             offered.setdefault(instrument, []).append((slot, key, seq, at, price, quantity, small))
         if turn == 30:
-            saved, held = held.saved(), PlainLargest()
+            saved, held = held.copied()(), PlainLargest()
             held.load(saved)
         for instrument, entries in offered.items():
             offered[instrument] = unbeaten(entries)

@@ -104,8 +104,9 @@ def answers(state: Aggregator, loss: Loss) -> bytes:
         found += [profile.prepare(state, symbol, Filter(), {}).document()]
     of_orders, rows = prepare_orders(state, OrdersAsked("1h", NOW))
     assert state.patterns is not None
-    saved = repr(state.patterns.saved(len(state.instruments)))
-    return json.dumps([found, of_orders, list(rows), saved, sorted(state.negative.items())]).encode()
+    saved = state.patterns.copied(len(state.instruments))()
+    arrays = [array.tolist() for array in saved.pop("arrays")]
+    return json.dumps([found, of_orders, list(rows), saved, arrays, sorted(state.negative.items())]).encode()
 
 
 def test_a_thousand_orders_partitions_and_repetitions_of_delivery_give_the_same_bytes() -> None:

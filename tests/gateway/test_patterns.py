@@ -397,7 +397,7 @@ def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled
             one.add(keys.copy(), values.copy(), int(seconds.min() // 10 * 10))
             one.fold()
         assert np.array_equal(cells[0].frontier, cells[1].frontier)
-        plain, quick = (one.saved() for one in cells)
+        plain, quick = (one.copied()() for one in cells)
         assert all(np.array_equal(*pair) for pair in zip(plain, quick, strict=True))
         levels |= set(levels_of(plain[0] >> UNIT_SHIFT & UNIT_MASK).tolist())
         assert [len(one) for one in cells] == [len(plain[0])] * 2
