@@ -211,7 +211,7 @@ class Snapshots:
 
 def _damage(saved: Mapping[str, Any], pages: list[tuple[int, Any, int]]) -> str | None:
     """What is wrong with what was read, if anything."""
-    if saved.get("checksum") != checksum(saved):
+    if not all(isinstance(name, str) for name in saved) or saved.get("checksum") != checksum(saved):
         return "it is damaged: the checksum of its state is wrong"
     for expected, (number, rows, crc) in enumerate(pages):
         if number != expected or not isinstance(rows, bytes) or crc32(rows, number) != crc:

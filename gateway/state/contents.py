@@ -96,7 +96,7 @@ def checksum(rows: Mapping[str, Any]) -> int:
     crc = 0
     for name in sorted(rows.keys() - {"checksum"}):
         value = rows[name]
-        crc = crc32(str(value).encode() if isinstance(value, str | int) else value, crc32(name.encode(), crc))
+        crc = crc32(value if isinstance(value, bytes | memoryview) else str(value).encode(), crc32(name.encode(), crc))
     return crc
 
 

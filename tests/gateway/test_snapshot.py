@@ -74,6 +74,17 @@ def test_an_unreadable_snapshot_is_discarded_and_written_anew(tmp_path: Path) ->
     assert answer(restored) == answer(state)
 
 
+def test_rows_that_are_nothing_at_all_are_noticed(tmp_path: Path) -> None:
+    path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
+    offer(state, some_trades(100), 1, 100)
+    for damage in ("UPDATE state SET value = NULL WHERE name LIKE 'totals%'", "INSERT INTO state VALUES (x'00', 1)"):
+        Snapshot(path, "j1").save(state)
+        with closing(sqlite3.connect(path)) as database:
+            database.execute(damage)
+            database.commit()
+        assert "damaged" in (Snapshot(path, "j1").load(Aggregator(epoch=EPOCH), newest=100) or ""), damage
+
+
 def test_any_flipped_bit_is_noticed(tmp_path: Path) -> None:
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
