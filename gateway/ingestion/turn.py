@@ -76,14 +76,16 @@ class Turn:
         if not arrived:
             return
         try:
-            batch = Batch(None, *self._bundle.take())
+            self._put_all(Batch(None, *self._bundle.take()), arrived)
         except Doubt:
             for one in arrived:
                 self._alone(one)
-        else:
-            self._put_all(batch, arrived)
-        for one in arrived:
-            one.held.give_back()
+        except Exception as error:  # what should not happen: nobody is left without an answer, no buffer is lost
+            for one in arrived:
+                self._answers.failed(one.asked.connection, error, one.received_at)
+        finally:
+            for one in arrived:
+                one.held.give_back()
 
     def _add(self, asked: Asked, held: Held, came: tuple[int, int]) -> bool:
         """Whether it could be scanned."""

@@ -21,11 +21,11 @@ from gateway.ingestion.group import Receipt, RequestKey
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.ingestion.turn import Turn
 from gateway.intake import Intake
-from gateway.keys import compiled_slots
+from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
 from telemetry.backbone.record import Record
 from telemetry.columns import decode_frame
-from telemetry.decode import Decoder
+from telemetry.decode import Batch, Decoder
 from telemetry.decode_bundle import MOST_TRADES
 from telemetry.decode_compiled import PADDING, available
 from telemetry.errors import TelemetryError, TryAgain
@@ -292,6 +292,23 @@ async def test_a_body_of_duplicates_waits_for_the_commit_of_its_first_copies_onl
         journal.let(TryAgain("the disk is full"))
         assert await desk.outcome(again) == (0, 1, None, None)
         assert await desk.outcome(of_new) == await desk.outcome(new) == _told(TryAgain("the disk is full"))
+
+
+class Broken(Intake):
+    """Has a fault."""
+
+    def put_bodies(self, batch: Batch, bodies: Sequence[tuple[int, int]]) -> list[Receipt] | None:
+        raise RuntimeError("a fault")
+
+
+async def test_a_fault_leaves_nobody_without_an_answer_and_takes_no_buffer_with_it() -> None:
+    intake = Broken(Journal(), KeyIndex(100), RequestIndex(100), Latency(), limit=100)
+    desk = Desk(intake)
+    room = desk.buffers.left
+    clients = [desk.take(ids(name)) for name in "ab"]
+    desk.turn.end()
+    assert [str(client.error) for client in clients] == ["a fault", "a fault"]
+    assert desk.buffers.left == room
 
 
 async def test_more_trades_than_there_is_room_for_are_two_batches_in_their_order() -> None:
