@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
-from benchmarks.bodies import ARROW, START_NS, bodies, decoded
+from benchmarks.bodies import ARROW, START_NS, STEP_NS, bodies, decoded
 from benchmarks.product import Product
 from telemetry.decode import Decoder
 from telemetry.decode_compiled import available
@@ -33,12 +34,15 @@ _CENT, _GRAIN = Decimal("0.01"), Decimal("0.00001")
 
 
 def arrow_bodies(first: int, count: int, per_body: int) -> Iterator[bytes]:
-    """`count` Arrow streams of one batch each. The values of the first are used again under new trade_ids."""
+    """`count` Arrow streams of one batch each. Like the JSON bodies' trades, later ones differ from the first in
+    trade_id and timestamp only."""
     table = _table(first, per_body)
     for number in range(count):
         start = first + number * per_body
         ids = pa.array([f"t-{index:012d}" for index in range(start, start + per_body)])
-        yield _stream(table.set_column(0, "trade_id", ids))
+        times = START_NS + np.arange(start, start + per_body, dtype=np.int64) * STEP_NS
+        later = pa.array(times, SCHEMA.field("timestamp").type)
+        yield _stream(table.set_column(0, "trade_id", ids).set_column(7, "timestamp", later))
 
 
 def refusal(product: Product) -> str:
