@@ -13,9 +13,9 @@ from benchmarks.bodies import ARROW, Requests, bodies, pack, requests
 from benchmarks.figure import Figure, Sample, alternate, column, ratios
 from benchmarks.floors import decode_rate
 from benchmarks.plan import Plan
-from benchmarks.product import Product
+from benchmarks.product import CONNECTIONS, Product
 
-CONNECTIONS = 8
+FEW = 8  # connections with larger bodies: as many trades are under way
 PER_BODY, PER_ARROW = 1_000, 10_000
 FLOOR_BODIES = 200
 SETTINGS: dict[str, dict[str, object]] = {"full": {}, "fast": {"durability": "fast"}, "plain": {"compiled": False}}
@@ -36,10 +36,10 @@ def measure(plan: Plan) -> Iterator[Figure]:
     yield from _figures(samples, skipped)
 
 
-def _run(product: Product, made: Requests, count: int) -> Callable[[int], Sample]:
+def _run(product: Product, made: Requests, count: int, connections: int = CONNECTIONS) -> Callable[[int], Sample]:
     def run(number: int) -> Sample:
         before = product.gateway_cpu()
-        loaded = product.send(made, first=number * count, count=count, connections=CONNECTIONS)
+        loaded = product.send(made, first=number * count, count=count, connections=connections)
         gateway = product.gateway_cpu() - before
         trades = loaded.requests * made.trades
         return {
@@ -61,7 +61,7 @@ def _add_arrow(stack: ExitStack, plan: Plan, things: dict[str, Callable[[int], S
     count = max(1, count * PER_BODY // PER_ARROW)
     every = count * (plan.rounds + 1)
     made = stack.enter_context(pack(arrow_bodies(0, every, PER_ARROW), every, PER_ARROW, ARROW))
-    things["arrow"] = _run(product, made, count)
+    things["arrow"] = _run(product, made, count, FEW)
     return ""
 
 
@@ -81,7 +81,7 @@ def _figures(samples: dict[str, list[Sample]], no_arrow: str) -> Iterator[Figure
             required=required,
             aim=aim,
             values=_values("", samples[name]) | {"decode, trades per core-second": column(decode, "rate")},
-            note=f"{CONNECTIONS} connections, one worker",
+            note=f"{FEW if name == 'arrow' else CONNECTIONS} connections, one worker",
         )
     yield Figure(
         name="bulk with durability ÷ without",

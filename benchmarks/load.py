@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import mmap
+import os
 import re
 import select
 import socket
@@ -26,13 +27,14 @@ import numpy as np
 _LENGTH = re.compile(rb"(?i)content-length: *(\d+)")
 _WAITS = b"wait=applied"
 _RECEIVE = 1 << 16
+_LARGE = 1 << 14  # from so many bytes on pages are handed to the kernel, not copied
 
 
 @dataclass(eq=False)
 class _Connection:
     socket: socket.socket
     received: bytes = b""
-    unsent: memoryview | None = None
+    unsent: tuple[int, int] | None = None  # where in the requests that begins and ends which is still to be sent
     due_ns: int = 0
     waits: bool = False
 
@@ -55,7 +57,7 @@ class Load:
         memory = mmap.mmap(spec["descriptor"], 0, flags, mmap.PROT_READ)
         count = int(np.frombuffer(memory, np.int64, 1)[0])
         self._offsets = np.frombuffer(memory, np.int64, count + 1, 8).tolist()
-        self._bytes = memoryview(memory)
+        self._bytes, self._descriptor = memoryview(memory), spec["descriptor"]
         self._next, self._end = spec["first"], spec["first"] + spec["count"]
         self._rate, self._seconds = spec["rate"], spec["seconds"]
         self._first = self._next
@@ -110,18 +112,21 @@ class Load:
             self._send(self._idle.popleft(), due)
 
     def _send(self, connection: _Connection, due_ns: int) -> None:
-        request = self._bytes[self._offsets[self._next] : self._offsets[self._next + 1]]
+        begin, end = self._offsets[self._next : self._next + 2]
         self._next += 1
         self._open += 1
-        connection.due_ns, connection.waits = due_ns, _WAITS in bytes(request[:48])
-        self._push(connection, request)
+        connection.due_ns, connection.waits = due_ns, _WAITS in bytes(self._bytes[begin : begin + 48])
+        self._push(connection, begin, end)
 
-    def _push(self, connection: _Connection, request: memoryview) -> None:
+    def _push(self, connection: _Connection, begin: int, end: int) -> None:
         try:
-            sent = connection.socket.send(request)
+            if end - begin < _LARGE:
+                begin += connection.socket.send(self._bytes[begin:end])
+            else:
+                begin += os.sendfile(connection.socket.fileno(), self._descriptor, begin, end - begin)
         except BlockingIOError:
-            sent = 0
-        rest = request[sent:] if sent < len(request) else None
+            pass
+        rest = (begin, end) if begin < end else None
         if (rest is None) != (connection.unsent is None):
             self._epoll.modify(connection.socket, select.EPOLLIN | (select.EPOLLOUT if rest is not None else 0))
         connection.unsent = rest
@@ -138,7 +143,7 @@ class Load:
 
     def _serve(self, connection: _Connection, events: int) -> None:
         if events & select.EPOLLOUT and connection.unsent is not None:
-            self._push(connection, connection.unsent)
+            self._push(connection, *connection.unsent)
         if not events & (select.EPOLLIN | select.EPOLLHUP | select.EPOLLERR):
             return
         chunk = connection.socket.recv(_RECEIVE)

@@ -19,7 +19,6 @@ from benchmarks.product import Product
 FAMILIES = ("streams", "jetstream", "flow", "databases", "exporters", "naive")
 TRADES, QUICK_TRADES = 300_000, 100_000  # the fewer, the more of a run is its beginning and end
 PER_BODY = 1_000
-CONNECTIONS = 8
 
 
 def peers() -> Iterator[Peer]:
@@ -78,7 +77,7 @@ def _peer(job: Job, trades: int) -> Callable[[int], Sample]:
 def _ours(product: Product, first: int, trades: int) -> Callable[[int], Sample]:
     def run(number: int) -> Sample:
         with requests(first + number * trades, trades // PER_BODY, per_body=PER_BODY) as made:
-            loaded = product.send(made, connections=CONNECTIONS)
+            loaded = product.send(made)
         return {"rate": trades / loaded.seconds}
 
     return run
