@@ -215,6 +215,8 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
 
 
 _ZERO, _NOTHING = np.zeros(1, _U32), np.empty(0, _U8)
+_FIRST_ROWS = 4096  # of most tables every instrument comes in so many: the others need not be looked at
+_NEVER = np.iinfo(np.int64).max
 
 
 def present(optional: Mapping[str, Array | Text]) -> dict[str, Array | Text]:
@@ -242,11 +244,22 @@ def _column(name: str, values: Sequence[Any]) -> Array | Text:
 def _compact(instruments: tuple[Instrument, ...], codes: Array) -> tuple[tuple[Instrument, ...], Array]:
     if len(instruments) == 1 and len(codes):
         return instruments, codes
-    used, first, compact = np.unique(codes, return_index=True, return_inverse=True)
-    order = np.argsort(first)
-    rank = np.empty(len(used), _U32)
-    rank[order] = np.arange(len(used))
-    return tuple(instruments[code] for code in used[order].tolist()), rank[compact]
+    first = _first_rows(codes[:_FIRST_ROWS], len(instruments))
+    if len(codes) > _FIRST_ROWS and first.max() == _NEVER:
+        first = _first_rows(codes, len(instruments))
+    used = np.argsort(first, kind="stable")[: np.count_nonzero(first < _NEVER)]
+    if len(used) == len(instruments) and (used[1:] > used[:-1]).all():
+        return instruments, codes
+    rank = np.zeros(len(instruments), _U32)
+    rank[used] = np.arange(len(used))
+    return tuple(instruments[code] for code in used.tolist()), rank.take(codes)
+
+
+def _first_rows(codes: Array, count: int) -> Array:
+    """The row in which each of so many codes comes first, _NEVER where it does not."""
+    first = np.full(count, _NEVER, _I64)
+    first[codes[::-1]] = np.arange(len(codes) - 1, -1, -1)  # of several values for a place the last one stays
+    return first
 
 
 def _common_table(parts: Sequence[Columns]) -> tuple[tuple[Instrument, ...], Array]:

@@ -8,6 +8,7 @@ bytes of a column are joined first, and become one array.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import accumulate
 
 import numpy as np
 
@@ -33,6 +34,7 @@ from telemetry.trade import SIDES, Instrument
 _WIDTHS = (8, 8, 8, 8, 4, 1, 1, 1)  # price, quantity, timestamp, received_at, instrument, side, and the two scales
 _ORDERS = ("order_sent_at", "strategy", "liquidity")
 _ORDER_BIT = 1 << OPTIONAL.index("order_sent_at")
+_LARGE_FRAMES = 512  # rows: from here on it costs less to look at each frame by itself
 _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
@@ -57,9 +59,6 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
     side, price_scale, quantity_scale = (np.frombuffer(b"".join(piece), U8) for piece in pieces[5:])
     if len(price) and not (_most(side) < len(SIDES) and _most(price_scale) <= MAX_SCALE >= _most(quantity_scale)):
         raise InvalidInput("expected known sides and scales in the frame, received others")
-    sizes = np.repeat(np.array([len(table) for table in tables], np.int64), counts) if tables[1:] else len(tables[0])
-    if (instrument >= sizes).any():
-        raise InvalidInput("expected known instruments in the frame, received others")
     instruments, instrument = _joined(tables, counts, instrument)
     optional = _optional(frames, counts) if masks & _ORDER_BIT else {}
     return Columns(
@@ -101,10 +100,32 @@ def _head(view: memoryview) -> tuple[int, int, int, int]:
 def _joined(
     tables: list[tuple[Instrument, ...]], counts: list[int], instrument: Array
 ) -> tuple[tuple[Instrument, ...], Array]:
-    """One table, and places in it instead of those in each frame's own."""
+    """One table, and places in it instead of those in each frame's own, which are checked."""
     if len(tables) == 1:
+        _check(instrument, len(tables[0]))
         return tables[0], instrument
     joined: dict[Instrument, int] = {}
-    codes = [joined.setdefault(entry, len(joined)) for table in tables for entry in table]
-    before = np.add.accumulate([0, *map(len, tables[:-1])])
-    return tuple(joined), np.array(codes, U32)[np.repeat(before, counts) + instrument]
+    codes = [[joined.setdefault(entry, len(joined)) for entry in table] for table in tables]
+    if len(instrument) >= _LARGE_FRAMES * len(tables):
+        pieces = np.split(instrument, list(accumulate(counts[:-1])))
+        return tuple(joined), np.concatenate([_placed(*each) for each in zip(pieces, codes, strict=True)])
+    sizes = [len(table) for table in tables]
+    _check(instrument, np.repeat(np.array(sizes, np.int64), counts))
+    before = np.add.accumulate([0, *sizes[:-1]])
+    flat = np.array([code for of in codes for code in of], U32)
+    return tuple(joined), flat[np.repeat(before, counts) + instrument]
+
+
+def _placed(instrument: Array, codes: list[int]) -> Array:
+    """The places of one frame's trades in the table that all share."""
+    _check(instrument, len(codes))
+    return instrument if codes == list(range(len(codes))) else np.array(codes, U32).take(instrument)
+
+
+def _check(instrument: Array, sizes: int | Array) -> None:
+    """InvalidInput where a trade's instrument is not in a table of so many."""
+    is_known = len(instrument) == 0 or (
+        _most(instrument) < sizes if isinstance(sizes, int) else (instrument < sizes).all()
+    )
+    if not is_known:
+        raise InvalidInput("expected known instruments in the frame, received others")

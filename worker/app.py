@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 
 from telemetry.backbone import Lease, WorkSource
 from telemetry.backbone.record import decode_record
-from telemetry.columns import Columns
+from telemetry.columns import Columns, concatenate
 from telemetry.errors import InvalidInput
 from telemetry.fixed import decode_fixed
-from telemetry.partial import partial_pieces
+from telemetry.partial import Partial, partial_pieces
 from telemetry.statistics import BASIC, VERSION
 from telemetry.tasks import Ready
 from telemetry.wire import Kind, PartialHead, encode
-from worker.analysis import Quick, analyse
+from worker.analysis import Quick, analyse, quickly
 
-THREAD_TRADES = 4096  # larger leases are analysed in a thread, so that heartbeats go on
+THREAD_TRADES = 4096  # larger leases that are not analysed quickly are so in a thread, so that heartbeats go on
 
 logger = structlog.get_logger("worker")
 
@@ -47,20 +47,17 @@ class Worker:
             lease = await self._source.receive()
             received_ns = time.monotonic_ns()
             try:
-                if lease.last - lease.first >= THREAD_TRADES:
-                    message = await asyncio.to_thread(self._answer, lease, received_ns)
-                else:
-                    message = self._answer(lease, received_ns)
+                message = await self._answer(lease, received_ns)
             except InvalidInput as error:
                 # The lease ends at its deadline and the range is read from the journal again.
                 logger.error("lease", first=lease.first, last=lease.last, error=error.detail)
                 continue
             await self._source.send(message)
 
-    def _answer(self, lease: Lease, received_ns: int) -> bytes:
+    async def _answer(self, lease: Lease, received_ns: int) -> bytes:
         started_ns = time.monotonic_ns()
         parts = columns_of(lease)
-        partial = partial_pieces(analyse(parts, lease.first, basic=self._version == BASIC, quick=self._quick))
+        partial = partial_pieces(await self._analysed(parts, lease.first))
         head = PartialHead(
             epoch=lease.epoch,
             attempt=lease.attempt,
@@ -75,6 +72,15 @@ class Worker:
             finished_ns=time.monotonic_ns(),
         )
         return encode(Kind.PARTIAL, head, *partial)
+
+    async def _analysed(self, parts: Sequence[Columns], first: int) -> Partial:
+        basic, quick = self._version == BASIC, self._quick
+        trades = sum(map(len, parts))
+        if trades <= THREAD_TRADES:
+            return analyse(parts, first, basic=basic, quick=quick)
+        if quick is not None and (found := quickly(concatenate(parts), first, basic=basic, quick=quick)) is not None:
+            return found
+        return await asyncio.to_thread(analyse, parts, first, basic=basic)
 
 
 def columns_of(lease: Lease) -> list[Columns]:

@@ -36,10 +36,10 @@ class CompiledAnalysis:
             *(starts, order, columns.side, columns.price, columns.price_scale),
             *(columns.quantity, columns.quantity_scale, columns.timestamp, columns.received_at),
         )
-        pairs = np.empty((count, 2), np.int64)
+        pairs, spare = np.empty((2, count, 2), np.int64)
         price_scale, quantity_scale = np.zeros(instruments, np.int64), np.zeros(instruments, np.int64)
         made, results = np.empty((count, rows.WIDTH), np.int64), np.zeros(self._rows.RESULTS, np.int64)
-        found = self._rows.fill(*given, first_seq, pairs, price_scale, quantity_scale, made, results)
+        found = self._rows.fill(*given, first_seq, pairs, spare, price_scale, quantity_scale, made, results)
         if found == self._rows.UNFIT:
             return None
         newest = int(results[self._rows.WATERMARK])
@@ -50,15 +50,20 @@ class CompiledAnalysis:
             tuple(quantity_scale.tolist()),
             made[:found],
             watermark=Watermark(*(int(of[newest]) for of in times)) if newest >= 0 else None,
-            patterns=None if basic else self._found(given, pairs, count, instruments),
+            patterns=None if basic else self._found(given, pairs, spare, count, instruments),
         )
 
     def _found(
-        self, given: tuple[NDArray[Any], ...], pairs: NDArray[np.int64], count: int, instruments: int
+        self,
+        given: tuple[NDArray[Any], ...],
+        pairs: NDArray[np.int64],
+        spare: NDArray[np.int64],
+        count: int,
+        instruments: int,
     ) -> Patterns:
         shapes = zip((instruments, count, count, count), layout.WIDTHS, strict=True)
         made = [np.empty(shape, np.int64) for shape in shapes]
         results = np.zeros(self._patterns.RESULTS, np.int64)
         chosen = np.empty(count, np.uint8)
-        self._patterns.find(*given, pairs, chosen, self._counts, self._held, self._best, *made, results)
+        self._patterns.find(*given, pairs, spare, chosen, self._counts, self._held, self._best, *made, results)
         return Patterns(*(array[:found] for array, found in zip(made, results.tolist(), strict=True)))

@@ -25,40 +25,51 @@ def arrange(instrument: Array, starts: Array, order: Array) -> int:
 
 
 @part
-def _sink(pairs: Array, begin: int, root: int, count: int) -> None:
-    while 2 * root + 1 < count:
-        child = 2 * root + 1
-        if child + 1 < count and pairs[begin + child, 0] < pairs[begin + child + 1, 0]:
-            child += 1
-        if pairs[begin + root, 0] >= pairs[begin + child, 0]:
-            return
-        swap(pairs, begin + root, begin + child)
-        root = child
+def _run(pairs: Array, begin: int, end: int) -> int:
+    """Where the pairs from `begin` on are not in order any more."""
+    at = begin + 1
+    while at < end and pairs[at, 0] >= pairs[at - 1, 0]:
+        at += 1
+    return at
 
 
 @part
-def swap(pairs: Array, one: int, other: int) -> None:
-    """Two rows change places."""
-    first, second = pairs[one, 0], pairs[one, 1]
-    pairs[one, 0], pairs[one, 1] = pairs[other, 0], pairs[other, 1]
-    pairs[other, 0], pairs[other, 1] = first, second
+def _merge(pairs: Array, begin: int, middle: int, end: int, to: Array) -> None:
+    """Two runs that follow each other become one."""
+    one, other = begin, middle
+    for at in range(begin, end):
+        if other == end or (one < middle and pairs[one, 0] <= pairs[other, 0]):
+            to[at, 0], to[at, 1] = pairs[one, 0], pairs[one, 1]
+            one += 1
+        else:
+            to[at, 0], to[at, 1] = pairs[other, 0], pairs[other, 1]
+            other += 1
 
 
 @part
-def sort_pairs(pairs: Array, begin: int, end: int) -> None:
-    """By the first number of each, which are no two alike: heapsort (Williams, 1964), which no order makes slow."""
-    count = end - begin
-    for root in range(count // 2 - 1, -1, -1):
-        _sink(pairs, begin, root, count)
-    for last in range(count - 1, 0, -1):
-        swap(pairs, begin, begin + last)
-        _sink(pairs, begin, 0, last)
+def sort_pairs(pairs: Array, spare: Array, begin: int, end: int) -> None:
+    """By the first number of each, by merging the runs that are there, so that what is nearly in order costs little and
+    no order more than n log n: natural merge sort (Knuth, 5.2.4). `spare` is as large as `pairs`."""
+    source, target = pairs, spare
+    is_apart = False  # whether what is sorted so far is in `spare`
+    while _run(source, begin, end) < end:
+        at = begin
+        while at < end:
+            middle = _run(source, at, end)
+            stop = _run(source, middle, end) if middle < end else end
+            _merge(source, at, middle, stop, target)
+            at = stop
+        source, target = target, source
+        is_apart = not is_apart
+    if is_apart:
+        for at in range(begin, end):
+            pairs[at, 0], pairs[at, 1] = spare[at, 0], spare[at, 1]
 
 
 @part
-def add_up(pairs: Array, begin: int, end: int) -> int:
+def add_up(pairs: Array, spare: Array, begin: int, end: int) -> int:
     """Counts by key in any order: in order, each key once; where they end then."""
-    sort_pairs(pairs, begin, end)
+    sort_pairs(pairs, spare, begin, end)
     to = begin
     for number in range(begin + 1, end):
         if pairs[number, 0] == pairs[to, 0]:

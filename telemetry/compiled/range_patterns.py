@@ -66,6 +66,7 @@ def _gaps(
     end: int,
     counts: Array,
     held: Array,
+    spare: Array,
     gaps: Array,
     count: int,
 ) -> int:
@@ -86,11 +87,13 @@ def _gaps(
         before = at
     if end > begin + 1:
         count = _write_out(counts, held, key, gaps, count)
-    return add_up(gaps, known, count) if is_behind else count
+    return add_up(gaps, spare, known, count) if is_behind else count
 
 
 @part
-def _bursts(instrument: int, timestamp: Array, order: Array, begin: int, end: int, bursts: Array, count: int) -> int:
+def _bursts(
+    instrument: int, timestamp: Array, order: Array, begin: int, end: int, spare: Array, bursts: Array, count: int
+) -> int:
     """The trades by millisecond of an instrument; how many rows there are then."""
     known, is_behind = count, False
     for number in range(begin, end):
@@ -102,7 +105,7 @@ def _bursts(instrument: int, timestamp: Array, order: Array, begin: int, end: in
             is_behind |= count > known and key < bursts[count - 1, 0]
             bursts[count, 0], bursts[count, 1] = key, 1
             count += 1
-    return add_up(bursts, known, count) if is_behind else count
+    return add_up(bursts, spare, known, count) if is_behind else count
 
 
 @part
@@ -145,11 +148,11 @@ def _least(pairs: Array, begin: int, end: int, best: Array) -> int:
 
 
 @part
-def _choose(pairs: Array, begin: int, end: int, best: Array, chosen: Array) -> None:
+def _choose(pairs: Array, spare: Array, begin: int, end: int, best: Array, chosen: Array) -> None:
     """Which trades of an instrument are candidates; `pairs` have (SLOT and place, KEY) of each."""
     for number in range(begin + 1, end):
         if pairs[number, 0] < pairs[number - 1, 0]:
-            sort_pairs(pairs, begin, end)
+            sort_pairs(pairs, spare, begin, end)
             break
     at = begin
     while at < end:
@@ -171,12 +174,12 @@ def _key(price: int, price_scale: int, quantity: int, quantity_scale: int) -> in
 
 @entry(
     *(INTEGERS, INTEGERS, TEXT, LONGS, TEXT, LONGS, TEXT, LONGS, LONGS),
-    *(MATRIX, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
+    *(MATRIX, MATRIX, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
 )
 def find(
     starts: Array, order: Array, side: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
-    timestamp: Array, received_at: Array, pairs: Array, chosen: Array, counts: Array, held: Array, best: Array,
-    ends: Array, gaps: Array, bursts: Array, candidates: Array, results: Array,
+    timestamp: Array, received_at: Array, pairs: Array, spare: Array, chosen: Array, counts: Array, held: Array,
+    best: Array, ends: Array, gaps: Array, bursts: Array, candidates: Array, results: Array,
 ) -> int:  # fmt: skip
     """Make the four arrays, which have room for a row of each trade; `results` are the rows of each. `counts` and
     `held` are zeros, and are so afterwards."""
@@ -186,13 +189,13 @@ def find(
             continue
         _end(instrument, timestamp, order, begin, end, ends[results[ENDS]])
         results[ENDS] += 1
-        results[GAPS] = _gaps(instrument, timestamp, order, begin, end, counts, held, gaps, results[GAPS])
-        results[BURSTS] = _bursts(instrument, timestamp, order, begin, end, bursts, results[BURSTS])
+        results[GAPS] = _gaps(instrument, timestamp, order, begin, end, counts, held, spare, gaps, results[GAPS])
+        results[BURSTS] = _bursts(instrument, timestamp, order, begin, end, spare, bursts, results[BURSTS])
         for number in range(begin, end):
             at = np.uintp(order[number])
             pairs[number, 0] = (_slot(timestamp[at], received_at[at]) << ROW_BITS) | order[number]
             pairs[number, 1] = _key(price[at], price_scale[at], quantity[at], quantity_scale[at])
-        _choose(pairs, begin, end, best, chosen)
+        _choose(pairs, spare, begin, end, best, chosen)
         for number in range(begin, end):
             at = order[number]
             if chosen[at]:

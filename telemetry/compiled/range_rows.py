@@ -61,7 +61,7 @@ def _finest(scale: Array, order: Array, begin: int, end: int) -> int:
 
 
 @part
-def _by_second(timestamp: Array, order: Array, begin: int, end: int, pairs: Array) -> bool:
+def _by_second(timestamp: Array, order: Array, begin: int, end: int, pairs: Array, spare: Array) -> bool:
     """Whether the trades of an instrument are not in the order of their seconds; then `pairs` have that order."""
     latest, is_behind = timestamp[order[begin]], False
     for number in range(begin + 1, end):
@@ -72,7 +72,7 @@ def _by_second(timestamp: Array, order: Array, begin: int, end: int, pairs: Arra
         for number in range(begin, end):
             place = order[number]
             pairs[number, 0] = (timestamp[place] // _SECOND_NS << ROW_BITS) | place
-        sort_pairs(pairs, begin, end)
+        sort_pairs(pairs, spare, begin, end)
     return is_behind
 
 
@@ -141,15 +141,15 @@ def _carry(row: Array, first: int, stop: int, lanes: int) -> None:
 
 @entry(
     *(INTEGERS, INTEGERS, TEXT, LONGS, TEXT, LONGS, TEXT, LONGS, LONGS),
-    *(INTEGER, MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGERS),
+    *(INTEGER, MATRIX, MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGERS),
 )
 def fill(
     starts: Array, order: Array, side: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
-    timestamp: Array, received_at: Array, first_seq: int, pairs: Array, price_finest: Array, quantity_finest: Array,
-    rows: Array, results: Array,
+    timestamp: Array, received_at: Array, first_seq: int, pairs: Array, spare: Array, price_finest: Array,
+    quantity_finest: Array, rows: Array, results: Array,
 ) -> int:  # fmt: skip
     """How many rows there are, by instrument and second, or UNFIT. Also the finest scales of each instrument, and
-    `results`. `rows` and `pairs` have room for one of each trade."""
+    `results`. `rows`, `pairs` and `spare` have room for one of each trade."""
     count = 0
     for instrument in range(len(price_finest)):
         begin, end = starts[instrument], starts[instrument + 1]
@@ -157,7 +157,7 @@ def fill(
             continue
         finest = _finest(price_scale, order, begin, end), _finest(quantity_scale, order, begin, end)
         price_finest[instrument], quantity_finest[instrument] = finest
-        is_sorted_apart = _by_second(timestamp, order, begin, end, pairs)
+        is_sorted_apart = _by_second(timestamp, order, begin, end, pairs, spare)
         second_ns = 0
         for number in range(begin, end):
             place = pairs[number, 0] & ROW_MASK if is_sorted_apart else order[number]

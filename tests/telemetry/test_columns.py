@@ -223,3 +223,11 @@ def test_instruments_stand_in_the_order_of_their_first_trade() -> None:
     assert [entry.symbol for entry in columns.instruments] == ["C", "A", "B"]
     assert columns.instruments[0] == Instrument("", "C", "print", "", 1, 0)
     assert [entry.symbol for entry in columns.slice(2, 5).instruments] == ["B", "C", "A"]
+
+
+@pytest.mark.parametrize("late", [0, 5_000, 9_998])
+def test_instruments_that_come_late_or_not_at_all_stand_in_that_order_too(late: int) -> None:
+    symbols = [*"AB" * late, *"ABDC" * 3, *"AB" * 20]
+    rows = [Trade("", symbol, "print", "", 1, 0, 0, 1, 0, 1, 0, NOW, NOW) for symbol in ("E", *symbols)]
+    for start, stop in ((1, len(rows)), (0, len(rows) - 1), (1, 2 * late + 2), (2, 2 * late + 5)):
+        assert same(from_trades(rows).slice(start, stop), from_trades(rows[start:stop]))

@@ -30,8 +30,11 @@ def same(a: Columns, b: Columns) -> bool:
     return a.instruments == b.instruments and all((getattr(a, name) == getattr(b, name)).all() for name in FIXED)
 
 
+LARGE = frame(*"ABC" * 400), frame(*"CAD" * 300), frame(*"ABCD" * 300), frame()
+
+
 @pytest.mark.parametrize(
-    "frames", [[frame("A")], [frame("A", "B", "A")], [frame("B", "A"), frame("C", "A", "D"), frame("D")]]
+    "frames", [[frame("A")], [frame("A", "B", "A")], [frame("B", "A"), frame("C", "A", "D"), frame("D")], [*LARGE]]
 )
 def test_the_fixed_columns_are_those_of_the_frames_one_after_the_other(frames: list[bytes]) -> None:
     assert same(decode_fixed([memoryview(part) for part in frames]), concatenate([decode_frame(f) for f in frames]))
@@ -53,6 +56,15 @@ def test_a_frame_that_was_not_packed_is_refused() -> None:
             decode_fixed([memoryview(bad)])
     with pytest.raises(InvalidInput):
         decode_fixed([memoryview(good)[:20]])
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_an_instrument_that_is_not_in_the_table_of_its_own_frame_is_refused(place: int) -> None:
+    bad, before, behind = bytearray(LARGE[place]), LARGE[:place], LARGE[place + 1 :]
+    count = int.from_bytes(bad[4:8], "little")
+    bad[24 + 36 * count - 4] = 4  # the last trade's; one of the other tables has so many
+    with pytest.raises(InvalidInput):
+        decode_fixed([memoryview(part) for part in (*before, bytes(bad), *behind)])
 
 
 def test_nothing_points_into_the_frames() -> None:
