@@ -1,7 +1,7 @@
 """The gateway's table of keys in compiled code: see gateway.ingestion.slots for what slots and entries are.
 
-What takes time is waiting for the memory of a slot. Those of the next keys are read ahead, so that they are waited for
-together.
+What takes time is waiting for the memory of a slot. The processor is told of the slots of the next keys, so that they
+are there when it comes to them; reading them ahead (64 at a time) had it wait for the reading itself.
 """
 
 from __future__ import annotations
@@ -9,16 +9,15 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, READ_ONLY, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.memory import pointer
+from telemetry.compiled.memory import expect, pointer
 from telemetry.compiled.signatures import Scalar, TupleOf
 from telemetry.frame import Array
 
 DUPLICATE, FRESH, CONFLICT = range(3)  # the verdict on a trade
-# Notes of a claim: the newest first copy of a duplicate, the number of duplicates, and what was read ahead (or it would
-# not be read); then come the slots that were taken.
-HELD, DUPLICATES, AHEAD, NOTES = range(4)
+# Notes of a claim: the newest first copy of a duplicate, the number of duplicates; then come the slots that were taken.
+HELD, DUPLICATES, NOTES = range(3)
 _WORDS, _PRINT, _SEQ = 4, 2, 3  # a trade's key: digest low and high, fingerprint, sequence number
-_AHEAD = 64  # keys: a tenth quicker than with 16
+_AHEAD = 64  # keys; from 32 to 96 it is the same
 _HASHING = TupleOf(Scalar("uint64"), 3)
 _ONE = np.uint64(1)
 _SLOT_MASK = np.uint64(0xFFFFFFFF)
@@ -85,26 +84,23 @@ def _undo(table: Array, ring: Array, taken: Array, stop: int, word: int, end: in
 
 
 @part
-def _read_ahead(table: Array, keys: Array, row: int, stop: int, factor: np.uint64, shift: np.uint64) -> np.uint32:
-    seen = np.uint32(0)
-    for ahead in range(row, stop):
-        seen |= table[(keys[2 * ahead] * factor) >> shift]
-    return seen
+def _expect_slots(
+    table: Array, digests: Array, words: int, start: int, stop: int, factor: np.uint64, shift: np.uint64
+) -> None:
+    for row in range(start, stop):
+        expect(table, (digests[row * words] * factor) >> shift)
 
 
 @entry(INDICES, _HASHING, UNSIGNED, INTEGER, INTEGER, INTEGER)
 def put(slots: Array, hashing: Hashing, entries: Array, words: int, start: int, stop: int) -> int:
-    """Take up the entries of so many words at the places from `start` to `stop` - 1."""
+    """Take up the entries of so many words at the places from `start` to `stop` - 1: how many."""
     table, ring, wrap, (factor, shift, bits) = pointer(slots), pointer(entries), np.uint64(len(slots) - 1), hashing
-    seen = np.uint32(0)
-    for begin in range(start, stop, _AHEAD):
-        end = min(begin + _AHEAD, stop)
-        for place in range(begin, end):
-            seen |= table[(ring[place * words] * factor) >> shift]
-        for place in range(begin, end):
-            slot = _free(table, (ring[place * words] * factor) >> shift, wrap)
-            table[slot] = np.uint32(_tag(ring[place * words + 1], bits) | np.uint64(place + 1))
-    return int(seen)  # without any use of what was read, it would not be read
+    _expect_slots(slots, ring, words, start, min(start + _AHEAD, stop), factor, shift)
+    for place in range(start, stop):
+        expect(slots, (ring[min(place + _AHEAD, stop - 1) * words] * factor) >> shift)
+        slot = _free(table, (ring[place * words] * factor) >> shift, wrap)
+        table[slot] = np.uint32(_tag(ring[place * words + 1], bits) | np.uint64(place + 1))
+    return stop - start
 
 
 @entry(
@@ -128,11 +124,11 @@ def claim(
     """Take up what is new from `place` on: how many. With a conflict, or `only_new` and a duplicate, -1: nothing."""
     table, ring, keys, taken = pointer(slots), pointer(entries), pointer(digests), pointer(notes)
     wrap, end, (factor, shift, bits) = np.uint64(len(slots) - 1), len(entries), hashing
-    word, seq, added, conflicts = place * _WORDS, np.uint64(first_seq), NOTES, 0
-    taken[HELD] = taken[DUPLICATES] = taken[AHEAD] = 0
+    word, seq, added, conflicts, last = place * _WORDS, np.uint64(first_seq), NOTES, 0, len(given) - 1
+    taken[HELD] = taken[DUPLICATES] = 0
+    _expect_slots(slots, keys, 2, 0, min(_AHEAD, len(given)), factor, shift)
     for row in range(len(given)):
-        if row % _AHEAD == 0:
-            taken[AHEAD] |= int(_read_ahead(table, keys, row, min(row + _AHEAD, len(given)), factor, shift))
+        expect(slots, (keys[2 * min(row + _AHEAD, last)] * factor) >> shift)
         verdict[row] = FRESH
         if given[row]:
             low, high = keys[2 * row], keys[2 * row + 1]
