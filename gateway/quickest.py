@@ -8,7 +8,7 @@ from typing import TypeVar
 
 import structlog
 
-from gateway.alerting.rings import CompiledLook, Look, plainly
+from gateway.alerting.looking import CompiledLook, Look, PlainLook
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import compiled_slots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
@@ -38,7 +38,7 @@ def new_parts(compiled: bool) -> Parts:
 def new_look(compiled: bool) -> Look:
     """The way of looking at single trades."""
     quick: Callable[[], Look] = CompiledLook
-    return _quickest(compiled, quick, lambda: plainly, "looks at single trades")
+    return _quickest(compiled, quick, PlainLook, "looks at single trades")
 
 
 def _quickest(compiled: bool, quick: Callable[[], Part], plain: Callable[[], Part], name: str) -> Part:

@@ -187,16 +187,16 @@ class Watch:
         self.loss.feed(columns)
         self.loss.seq = first_seq + len(columns) - 1
         alerts = self.bulletin.alerts
-        self.bulletin.add(alerts.trades(self._singles.of(columns, first_seq), self._wall_ns()))
+        self.bulletin.add(alerts.trades(self._singles.of([columns], first_seq, alerts.fingers.look), self._wall_ns()))
 
     async def _remember(self, backbone: Backbone) -> None:
         """Learn again from the trades before the first that was not watched."""
-        last = self.loss.seq
+        last, alerts = self.loss.seq, self.bulletin.alerts
         for first in range(max(1, last - RECENT + 1), last + 1, PIECE):
             for record in backbone.records(first, min(last, first + PIECE - 1)):
                 low, high = max(first, record.first_seq), min(last, first + PIECE - 1, record.last_seq)
                 columns = watched(decode_frame(record.frame)).slice(low - record.first_seq, high - record.first_seq + 1)
-                self.bulletin.alerts.trades(self._singles.of(columns, low), self._wall_ns())
+                alerts.trades(self._singles.of([columns], low, alerts.fingers.look), self._wall_ns())
             await asyncio.sleep(0)
 
     async def _save(self) -> None:

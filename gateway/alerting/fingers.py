@@ -8,9 +8,10 @@ from functools import partial
 import numpy as np
 
 from gateway.alerting.judgement import Judgement, matches
-from gateway.alerting.outliers import Limits, Recent
+from gateway.alerting.limits import Limits
+from gateway.alerting.looking import Look
+from gateway.alerting.outliers import Recent
 from gateway.alerting.readings import Trades
-from gateway.alerting.rings import PRICE, QUANTITY, Look
 from gateway.alerting.rule_kinds import FatFinger
 from telemetry.trade import Instrument
 
@@ -25,6 +26,11 @@ class Fingers:
         self._instruments: Sequence[Instrument] = ()
         self._recent = Recent()
 
+    @property
+    def look(self) -> Look:
+        """The way of looking at batches."""
+        return self._recent.look
+
     def use(self, look: Look) -> None:
         """Look at batches in this way, which gives the same."""
         self._recent.look = look
@@ -36,10 +42,8 @@ class Fingers:
     def judge(self, batch: Trades) -> list[tuple[FatFinger, Judgement]]:
         """One judgement per rule and symbol of a batch: of its last trade that is beyond the limits."""
         self._instruments = batch.instruments
-        values = np.empty((2, len(batch.seq)))
-        values[PRICE], values[QUANTITY] = batch.price, batch.quantity
         found: dict[tuple[str, str], tuple[FatFinger, Judgement]] = {}
-        for limits, places in self._recent.feed(batch.instrument, values):
+        for limits, places in self._recent.feed(batch.instrument, batch.price, batch.quantity):
             news = places[batch.seq[places] > self.judged]
             for place in np.sort(news)[-_LOOKED_AT:].tolist():
                 judgement = self._judgement(limits, batch, place)
@@ -54,7 +58,7 @@ class Fingers:
         instrument, of = batch.instruments[code], limits.rule.of
         value = float((batch.price if of == "price" else batch.quantity)[place])
         low, high = float(limits.low[code]), float(limits.high[code])
-        middle = float(self._recent.middle[limits.row, code])
+        middle = float(self._recent.rings.middle[limits.row, code])
         bounds = f"from {low:.6g} to {high:.6g}" if of == "price" else f"of at most {high:.6g}"
         at = f" at {instrument.venue}" if instrument.venue else ""
         expected = f"a {of} {bounds} (the median of recent trades is {middle:.6g})"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
+from gateway.alerting.looking import Look
 from gateway.alerting.outliers import INSTRUMENTS
 from gateway.alerting.readings import Trades
 from telemetry.columns import Columns
-from telemetry.decimals import MAX_SCALE
 from telemetry.trade import Instrument
-
-_POWERS = 10.0 ** -np.arange(MAX_SCALE + 1)
 
 
 class Singles:
@@ -19,17 +19,27 @@ class Singles:
     def __init__(self) -> None:
         self._numbers: dict[Instrument, int] = {}
         self._instruments: list[Instrument] = []
+        self._grow(0)
 
-    def of(self, columns: Columns, first_seq: int) -> Trades:
-        """These trades, the first of which is trade `first_seq` of the journal."""
-        numbers = np.array([self._number(instrument) for instrument in columns.instruments], np.int64)
-        return Trades(
-            self._instruments,
-            numbers.take(columns.instrument),
-            columns.price * _POWERS.take(columns.price_scale),
-            columns.quantity * _POWERS.take(columns.quantity_scale),
-            np.arange(first_seq, first_seq + len(columns)),
-        )
+    def of(self, commits: Sequence[Columns], first_seq: int, look: Look) -> Trades:
+        """The trades of these commits, the first of which is trade `first_seq` of the journal, read by `look`. They
+        are valid until the next call."""
+        size = sum(map(len, commits))
+        if size > len(self._places):
+            self._grow(size)
+        at = 0
+        for columns in commits:
+            numbers = np.fromiter(map(self._number, columns.instruments), np.int64, len(columns.instruments))
+            look.collect(columns, numbers, at, self._memory)
+            at += len(columns)
+        codes, prices, quantities = self._memory
+        seq = self._places[:size] + first_seq
+        return Trades(self._instruments, codes[:size], prices[:size], quantities[:size], seq)
+
+    def _grow(self, size: int) -> None:
+        """The memory of batches: written anew each time, so that it stays in the processor's caches."""
+        self._memory = np.empty(size, np.int64), np.empty(size), np.empty(size)
+        self._places = np.arange(size)
 
     def _number(self, instrument: Instrument) -> int:
         number = self._numbers.get(instrument)
