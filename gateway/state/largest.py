@@ -27,9 +27,9 @@ INSTRUMENTS = 1 << 14  # the first ones seen; of others no trades are kept
 MOST, KEPT = 256, 128  # trades of an instrument at a stride; those that stay when there are more
 # Columns of an entry. SMALL: side | price scale << 2 | quantity scale << 7. BEATEN: by how many.
 SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9)
-# Where the entries of an instrument are in the pool; and the largest trade that is known to be beaten by ten: see
-# telemetry.compiled.largest.
-START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, PLACE_WIDTH = range(6)
+# Where the entries of an instrument are in the pool, what is known to be beaten by ten, which of them are up to date:
+# see telemetry.compiled.largest.
+START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, LATEST, TAIL, PLACE_WIDTH = range(8)
 _FIRST_ROOM = 8
 _POOL = (
     1 << 20
@@ -239,23 +239,39 @@ class CompiledLargest:
         """See Largest."""
         if instrument >= len(self._places):
             return matrix([])
-        entries = self._entries(instrument)
-        order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT]))
-        found = entries[order]
+        entries, place = self._entries(instrument).copy(), self._places[instrument : instrument + 1].copy()
+        place[0, START] = 0
+        entries = entries[: self._kernels.settle(place, entries)]
+        found = entries[np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT]))]
         found[:, BEATEN] = 0
         return found
 
     def bound(self) -> None:
         """See Largest."""
         for instrument in np.flatnonzero(self._places[:, HELD] > MOST).tolist():
+            if self._kernels.settle(self._places[instrument : instrument + 1], self._pool) <= MOST:
+                continue
             kept, self.since[instrument] = reduced_rows(self._entries(instrument))
             # Who goes has beaten none of those that stay.
             self._entries(instrument)[: len(kept)] = kept
-            self._places[instrument, HELD:] = len(kept), 0, 0  # of the ten that beat it some may be gone
+            # Of the ten some may be gone that beat what is below the floor.
+            self._places[instrument, HELD:LATEST] = len(kept), 0, 0
 
     def copied(self) -> Callable[[], Ints]:
         """See Largest."""
-        return partial(_in_order, self._places.copy(), self._pool[: self._used].copy())
+        return partial(self._in_order, self._places.copy(), self._pool[: self._used].copy())
+
+    def _in_order(self, places: Ints, pool: Ints) -> Ints:
+        self._kernels.settle(places, pool)
+        held = places[:, HELD]
+        owners = np.arange(len(held)).repeat(held)
+        behind = np.arange(len(owners)) - (held.cumsum() - held).repeat(held)
+        entries = pool[places[owners, START] + behind]
+        order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT], owners))
+        found = np.empty((len(order), 1 + ENTRY_WIDTH), np.int64)
+        found[:, 0], found[:, 1:] = owners[order], entries[order]
+        found[:, 1 + BEATEN] = 0
+        return found
 
     def load(self, saved: Ints) -> None:
         """See Largest."""
@@ -267,15 +283,3 @@ class CompiledLargest:
 def matrix(rows: list[tuple[int, ...]]) -> Ints:
     """Entries as rows."""
     return np.array(rows, np.int64).reshape(len(rows), ENTRY_WIDTH)
-
-
-def _in_order(places: Ints, pool: Ints) -> Ints:
-    held = places[:, HELD]
-    owners = np.arange(len(held)).repeat(held)
-    behind = np.arange(len(owners)) - (held.cumsum() - held).repeat(held)
-    entries = pool[places[owners, START] + behind]
-    order = np.lexsort((entries[:, SEQ], -entries[:, KEY], -entries[:, SLOT], owners))
-    found = np.empty((len(order), 1 + ENTRY_WIDTH), np.int64)
-    found[:, 0], found[:, 1:] = owners[order], entries[order]
-    found[:, 1 + BEATEN] = 0
-    return found

@@ -142,7 +142,7 @@ class CompiledTake:
         ranges = self._ranges(waiting)
         ends, gaps, milliseconds, candidates = ranges[:, self._kernels.ENDS :].sum(axis=0).tolist()
         block = self._joined([array.reshape(-1) for one in waiting for array in one.of.arrays()])
-        tables = *cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
+        tables = cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
         late = self._memory("late", (ends + gaps + milliseconds, 2))
         owners, entries = self._memory("owners", (candidates,)), self._memory("entries", (candidates, ENTRY_WIDTH))
         results = np.zeros(self._kernels.RESULTS, np.int64)

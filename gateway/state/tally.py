@@ -149,72 +149,72 @@ def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[
 
 
 class CompiledTally:
-    """The quickest: an open-addressed table. Raises ImportError where nothing can be compiled."""
+    """The quickest: an open-addressed table, key and value in turn. Raises ImportError where nothing compiles."""
 
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.tally")
         self._count = 0
-        self._keys, self._values = _table(_ROOM)
-        self._spare = self._keys, self._values  # memory for the next table: new pages cost more than all the rest
+        self._table = _table(_ROOM)
+        self._spare = self._table  # memory for the next table: new pages cost more than all the rest
 
     def __len__(self) -> int:
         return self._count
 
     def add(self, keys: Ints, values: Ints) -> None:
         """See Tally."""
-        self.grew(self._kernels.add(*self.room_for(len(keys)), keys, values))
+        self.grew(self._kernels.add(self.room_for(len(keys)), keys, values))
 
     def items(self) -> tuple[Ints, Ints]:
         """See Tally."""
-        held = np.flatnonzero(self._keys)
-        return self._keys[held], self._values[held]
+        return self._held(np.flatnonzero(self._table[::2]))
+
+    def _held(self, slots: Ints) -> tuple[Ints, Ints]:
+        return self._table[2 * slots], self._table[2 * slots + 1]
 
     def of(self, instrument: int) -> tuple[Ints, Ints]:
         """See Tally."""
         held = np.empty(self._count, np.int64)
-        held = held[: self._kernels.find(self._keys, instrument, held)]
-        held = held[self._keys[held].argsort()]
-        return self._keys[held], self._values[held]
+        held = held[: self._kernels.find(self._table, instrument, held)]
+        return self._held(held[self._table[2 * held].argsort()])
 
     def replace(self, keys: Ints, values: Ints) -> None:
         """See Tally."""
         self._count = 0
-        self._keys, self._values = _table(_ROOM)
+        self._table = _table(_ROOM)
         self.add(keys, values)
 
     def starts(self, level: int) -> Ints:
         """See Tally."""
         found = np.empty(self._count, np.int64)
-        return found[: self._kernels.starts(self._keys, level, found)]
+        return found[: self._kernels.starts(self._table, level, found)]
 
     def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
         """See Tally."""
-        keys, values = self._spare
-        if keys is self._keys or len(keys) != len(self._keys):
-            keys, values = _table(len(self._keys))
-        keys.fill(0)
+        kept = self._spare
+        if kept is self._table or len(kept) != len(self._table):
+            kept = _table(len(self._table) // 2)
+        kept.fill(0)
         moved = np.empty(self._count, np.int64), np.empty(self._count, np.int64)
-        count = self._kernels.take_out(self._keys, self._values, frontier, keys, values, *moved)
-        self._spare, self._keys, self._values = (self._keys, self._values), keys, values
+        count = self._kernels.take_out(self._table, frontier, kept, *moved)
+        self._spare, self._table = self._table, kept
         self._count -= count
         return moved[0][:count], moved[1][:count]
 
-    def room_for(self, more: int) -> tuple[Ints, Ints]:
+    def room_for(self, more: int) -> Ints:
         """The table, for compiled code to add so many keys to: a quarter of the slots stays free."""
-        room = len(self._keys)
+        room = known = len(self._table) // 2
         while (self._count + more) * 4 > room * 3:
             room *= 2
-        if room > len(self._keys):
-            keys, values = self._keys, self._values
-            self._keys, self._values = _table(room)
-            held = np.flatnonzero(keys)
-            self._kernels.add(self._keys, self._values, keys[held], values[held])
-        return self._keys, self._values
+        if room > known:
+            keys, values = self.items()
+            self._table = _table(room)
+            self._kernels.add(self._table, keys, values)
+        return self._table
 
     def grew(self, keys: int) -> None:
         """So many keys were new."""
         self._count += keys
 
 
-def _table(room: int) -> tuple[Ints, Ints]:
-    return np.zeros(room, np.int64), np.zeros(room, np.int64)
+def _table(room: int) -> Ints:
+    return np.zeros(2 * room, np.int64)

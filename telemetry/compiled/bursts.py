@@ -8,6 +8,8 @@ in an open-addressed table of places that first takes in what the log has got si
 
 from __future__ import annotations
 
+import numpy as np
+
 from telemetry.compiled.compiler import INTEGERS, MATRIX, entry, part
 from telemetry.compiled.tally import home_of
 from telemetry.frame import Array
@@ -22,10 +24,10 @@ YOUNG_HELD, YOUNG_INDEXED, OLD_HELD, OLD_INDEXED, MARKS = range(5)
 def _slot(log: Array, table: Array, key: int) -> int:
     """Where the place of the key is, or the free slot where it would be. Places are counted from 1."""
     wrap = len(table) - 1
-    slot = home_of(table, key)
+    slot = np.int64(home_of(key, np.uint64(wrap)))
     while table[slot] != 0 and log[table[slot] - 1, KEY] != key:
         slot = (slot + 1) & wrap
-    return slot
+    return int(slot)
 
 
 @part

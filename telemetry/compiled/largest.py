@@ -15,7 +15,11 @@ from telemetry.patterns import FAR, LARGEST
 Ints = NDArray[np.int64]
 # Columns, as in gateway.state.largest, which this package never imports; a test holds them together.
 SLOT, KEY, SEQ, TIMESTAMP, PRICE, QUANTITY, SMALL, BEATEN, ENTRY_WIDTH = range(9)
-START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY = range(5)
+# FLOOR_KEY: what is smaller than this, and in no later slot than FLOOR_SLOT, is beaten by ten.
+# LATEST: no entry but those that are FAR has a later slot. TAIL: of the entries before it, none but those that are FAR
+# has that slot, and what beats them from there on is not noted yet: that is done for all at once, when there is a later
+# slot or somebody asks. So trades in order look at the few entries of their own slot alone.
+START, ROOM, HELD, FLOOR_SLOT, FLOOR_KEY, LATEST, TAIL = range(7)
 FIRST_ROOM = 8
 
 
@@ -27,10 +31,10 @@ def _beats(a: Ints, b: Ints) -> bool:
 
 
 @part
-def _beaten(pool: Ints, start: int, held: int, new: Ints) -> int:
-    """By how many an entry is beaten, at most LARGEST; the latest ones are looked at first."""
+def _beaten(pool: Ints, first: int, end: int, new: Ints) -> int:
+    """By how many of these an entry is beaten, at most LARGEST; the latest ones are looked at first."""
     count = 0
-    for number in range(start + held - 1, start - 1, -1):
+    for number in range(end - 1, first - 1, -1):
         if _beats(pool[number], new):
             count += 1
             if count == LARGEST:
@@ -39,20 +43,64 @@ def _beaten(pool: Ints, start: int, held: int, new: Ints) -> int:
 
 
 @part
-def _beat(pool: Ints, start: int, held: int, new: Ints) -> int:
-    """Let an entry beat those that it beats, and forget who is beaten by LARGEST; how many are left."""
-    to = start
-    for number in range(start, start + held):
-        one = pool[number]
-        if _beats(new, one):
-            one[BEATEN] += 1
-            if one[BEATEN] >= LARGEST:
+def _move(pool: Ints, number: int, to: int) -> None:
+    if to != number:
+        for column in range(ENTRY_WIDTH):
+            pool[to, column] = pool[number, column]
+
+
+@part
+def _beat(pool: Ints, place: Ints, first: int, new: Ints) -> None:
+    """Let an entry beat those from the `first` on that it beats, and forget who is beaten by LARGEST."""
+    start, held, tail = place[START], place[HELD], place[TAIL]
+    to = start + first
+    for number in range(start + first, start + held):
+        if _beats(new, pool[number]):
+            pool[number, BEATEN] += 1
+            if pool[number, BEATEN] >= LARGEST:
+                place[TAIL] -= number - start < tail
                 continue
-        if to != number:
-            for column in range(ENTRY_WIDTH):
-                pool[to, column] = one[column]
+        _move(pool, number, to)
         to += 1
-    return to - start
+    place[HELD] = to - start
+
+
+@part
+def _in_order(pool: Ints, first: int, end: int, slot: int) -> int:
+    """Have the entries of a slot before the others of these, the larger first; where they end."""
+    stop = first
+    for number in range(first, end):
+        if pool[number, SLOT] == slot:
+            at = number
+            while at > first and (at > stop or _beats(pool[at], pool[at - 1])):
+                before = at - 1 if at <= stop else stop
+                for column in range(ENTRY_WIDTH):
+                    pool[at, column], pool[before, column] = pool[before, column], pool[at, column]
+                at = before
+            stop += 1
+    return stop
+
+
+@part
+def _settle(pool: Ints, place: Ints) -> None:
+    """Let the entries of the latest slot beat those before the TAIL, and forget who is beaten by LARGEST."""
+    start, end, tail = place[START], place[START] + place[HELD], place[START] + place[TAIL]
+    stop, to = _in_order(pool, tail, end, place[LATEST]), start
+    for number in range(start, tail):
+        if pool[number, SLOT] != FAR:
+            other = tail
+            while other < stop and _beats(pool[other], pool[number]):
+                other += 1
+            pool[number, BEATEN] += other - tail
+            if pool[number, BEATEN] >= LARGEST:
+                continue
+        _move(pool, number, to)
+        to += 1
+    if to < tail:
+        for number in range(tail, end):
+            _move(pool, number, number - tail + to)
+    place[HELD] -= tail - to
+    place[TAIL] = place[HELD]
 
 
 @part
@@ -74,29 +122,53 @@ def _more_room(places: Ints, pool: Ints, used: Ints, instrument: int) -> bool:
 
 @part
 def _raise_floor(place: Ints, beaten: Ints) -> None:
-    """What is no larger than one whom ten beat, and in no later slot, is beaten by the same ten."""
-    slot, key = beaten[SLOT], beaten[KEY]
+    """What comes later, is no larger and in no later slot than this one, is beaten by it and by who beats it: by ten,
+    where nine or more do."""
+    slot, key = beaten[SLOT], beaten[KEY] + 1
     if slot != FAR and (slot > place[FLOOR_SLOT] or (slot == place[FLOOR_SLOT] and key > place[FLOOR_KEY])):
         place[FLOOR_SLOT] = slot
         place[FLOOR_KEY] = key
+
+
+@part
+def _first(pool: Ints, place: Ints, slot: int) -> int:
+    """The first entry that one of this slot is compared with."""
+    if slot == FAR or slot < place[LATEST]:
+        return 0
+    if slot > place[LATEST]:
+        _settle(pool, place)
+        place[LATEST] = slot
+    return int(place[TAIL])
 
 
 @entry(MATRIX, MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGER)
 def offer(places: Ints, pool: Ints, used: Ints, ids: Ints, entries: Ints, done: int) -> int:
     """Take in the entries from `done` on; the number of those that are done when the pool has no room."""
     for number in range(done, len(ids)):
-        instrument, new = ids[number], entries[number]
-        start, held = places[instrument, START], places[instrument, HELD]
-        beaten = _beaten(pool, start, held, new)
+        place, new = places[ids[number]], entries[number]
+        first = _first(pool, place, new[SLOT])
+        beaten = _beaten(pool, place[START] + first, place[START] + place[HELD], new)
+        if beaten >= LARGEST - 1:
+            _raise_floor(place, new)
         if beaten == LARGEST:
-            _raise_floor(places[instrument], new)
             continue
-        if not _more_room(places, pool, used, instrument):
+        if not _more_room(places, pool, used, ids[number]):
             return number
-        start = places[instrument, START]
-        held = _beat(pool, start, held, new)
+        _beat(pool, place, first, new)
+        at = place[START] + place[HELD]
         for column in range(ENTRY_WIDTH):
-            pool[start + held, column] = new[column]
-        pool[start + held, BEATEN] = beaten
-        places[instrument, HELD] = held + 1
+            pool[at, column] = new[column]
+        pool[at, BEATEN] = beaten
+        place[HELD] += 1
     return len(ids)
+
+
+@entry(MATRIX, MATRIX)
+def settle(places: Ints, pool: Ints) -> int:
+    """Forget all who are beaten by ten; how many entries there are."""
+    count = 0
+    for number in range(len(places)):
+        _settle(pool, places[number])
+        places[number, TAIL] = 0  # all is noted: from now on those of the latest slot, too, are compared with all
+        count += places[number, HELD]
+    return count

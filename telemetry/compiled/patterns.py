@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry.compiled.bursts import counted
-from telemetry.compiled.compiler import BYTES, INTEGER, INTEGERS, MATRIX, entry, part
+from telemetry.compiled.bursts import YOUNG_HELD, counted
+from telemetry.compiled.compiler import BYTES, INTEGER, INTEGERS, LONGS, MATRIX, entry, part
 from telemetry.compiled.largest import FLOOR_KEY, FLOOR_SLOT, SEQ, SMALL
 from telemetry.compiled.largest import KEY as ENTRY_KEY
 from telemetry.compiled.largest import PRICE as ENTRY_PRICE
 from telemetry.compiled.largest import QUANTITY as ENTRY_QUANTITY
 from telemetry.compiled.largest import SLOT as ENTRY_SLOT
 from telemetry.compiled.largest import TIMESTAMP as ENTRY_TIMESTAMP
-from telemetry.compiled.memory import expect
-from telemetry.compiled.tally import home_of, slot_of
+from telemetry.compiled.memory import expect, pointer
+from telemetry.compiled.tally import home_of, last_of, put
 from telemetry.frame import Array
 from telemetry.patterns import (
     BIAS,
@@ -68,22 +68,14 @@ def bucket_of(gap_ns: int) -> int:
 
 
 @part
-def _cell(cells: Array, values: Array, late: Array, results: Array, frontier: int, key: int, value: int) -> None:
+def _cell(cells: Array, last: np.uint64, late: Array, results: Array, frontier: int, key: int, value: int) -> None:
     """One value of a cell; of one whose time is no longer held in ten seconds, a row of `late`."""
     if (key >> UNIT_SHIFT & UNIT_MASK) < frontier:
         late[results[LATE], 0] = key
         late[results[LATE], 1] = value
         results[LATE] += 1
-        return
-    slot = slot_of(cells, key)
-    if cells[slot] == 0:
-        cells[slot] = key
-        values[slot] = value
-        results[NEW_CELLS] += 1
-    elif key & BURST == BURST:
-        values[slot] = max(values[slot], value)
     else:
-        values[slot] += value
+        results[NEW_CELLS] += put(cells, last, key, value)
 
 
 @part
@@ -100,22 +92,21 @@ def _between(block: Array, at: int, of: int, last: Array, seen: Array, fine: Arr
 
 
 @part
-def _burst(of: int, millisecond: int, total: int) -> tuple[int, int]:
-    """The cell of a millisecond's trades, and what they are in it."""
-    unit = millisecond // _SLOT_MS
-    value = (total << BURST_SHIFT) | (LATEST - (millisecond - unit * _SLOT_MS))
-    return (of << INSTRUMENT_SHIFT) + ((unit + _CODE) << UNIT_SHIFT) + BURST, value
-
-
-@part
-def _expect_gap(block: Array, at: int, left: int, ids: Array, begin: int, cells: Array, values: Array) -> None:
-    if left <= _AHEAD:
-        return
-    at += 2 * _AHEAD
-    local = block[at] >> INSTRUMENT_SHIFT
-    slot = home_of(cells, block[at] + ((ids[begin + local] - local) << INSTRUMENT_SHIFT))
-    expect(cells, slot)
-    expect(values, slot)
+def _gaps(
+    block: Array, at: int, count: int, ids: Array, begin: int, instruments: int, cells: Array, late: Array,
+    results: Array, frontier: int,
+) -> None:  # fmt: skip
+    """The gaps inside a range. Those of an instrument stand together."""
+    numbers, slots, last, end = pointer(block), pointer(cells), last_of(cells), at + 2 * count
+    while at < end:
+        local = numbers[at] >> INSTRUMENT_SHIFT
+        moved, is_kept = (ids[begin + local] - local) << INSTRUMENT_SHIFT, ids[begin + local] < instruments
+        while at < end and numbers[at] >> INSTRUMENT_SHIFT == local:
+            if is_kept:
+                ahead = min(at + 2 * _AHEAD, end - 2)
+                expect(cells, np.int64(home_of(numbers[ahead] + moved, last)) << 1)
+                _cell(slots, last, late, results, frontier, numbers[at] + moved, numbers[at + 1])
+            at += 2
 
 
 @part
@@ -138,39 +129,69 @@ def _candidate(block: Array, at: int, places: Array, of: int, first_seq: int, en
 
 
 @part
+def _newest(log: Array, latest: Array, of: int) -> int:
+    """The key of an instrument's latest millisecond in a generation, -1 where there is none."""
+    place = latest[of]
+    return int(log[place - 1, 0]) if place else -1
+
+
+@part
+def _append(log: Array, latest: Array, marks: Array, of: int, key: int, count: int) -> None:
+    """A millisecond of an instrument that is later than all that are known of it."""
+    held = marks[YOUNG_HELD]
+    log[held, 0], log[held, 1] = key, count
+    latest[of] = marks[YOUNG_HELD] = held + 1
+
+
+@part
 def _bursts(
-    block: Array, at: int, count: int, ids: Array, begin: int, instruments: int, cells: Array, values: Array,
-    log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
-    late: Array, results: Array, frontier: int,
+    block: Array, at: int, count: int, ids: Array, begin: int, instruments: int, cells: Array, log: Array,
+    table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array, late: Array,
+    results: Array, frontier: int,
 ) -> None:  # fmt: skip
-    """The milliseconds of a range; of those that count in one cell, which stand together, the largest goes there."""
-    known, most = -1, 0
-    for place in range(at, at + 2 * count, 2):
-        local = block[place] >> MILLISECOND_SHIFT
+    """The milliseconds of a range; of those that count in one cell, which stand together, the largest goes there.
+
+    Those of an instrument stand together too, and mostly come after all that is known of it: then they only go to the
+    end of the log, without a look at what is there."""
+    known, most, end = -1, 0, at + 2 * count
+    while at < end:
+        local = block[at] >> MILLISECOND_SHIFT
         of = ids[begin + local]
-        if of >= TRACKED:
-            continue
-        key = block[place] + ((of - local) << MILLISECOND_SHIFT)
-        total = counted(log, table, latest, old_log, old_table, old_latest, marks, key, block[place + 1])
-        if of < instruments:
-            cell, value = _burst(of, (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET, total)
-            if cell == known:
-                most = max(most, value)
+        moved, is_kept, first_ms, bound = (of - local) << MILLISECOND_SHIFT, of < instruments, 1 << 62, -1
+        if of < TRACKED:
+            bound = max(_newest(log, latest, of), _newest(old_log, old_latest, of))
+        while at < end and block[at] >> MILLISECOND_SHIFT == local:
+            key, total = block[at] + moved, block[at + 1]
+            at += 2
+            if of >= TRACKED:
                 continue
-            if known >= 0:
-                _cell(cells, values, late, results, frontier, known, most)
-            known, most = cell, value
+            if key > bound:
+                _append(log, latest, marks, of, key, total)
+                bound = key
+            else:
+                total = counted(log, table, latest, old_log, old_table, old_latest, marks, key, total)
+            if not is_kept:
+                continue
+            millisecond = (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET
+            if not 0 <= millisecond - first_ms < _SLOT_MS:
+                first_ms = millisecond // _SLOT_MS * _SLOT_MS
+                cell = (of << INSTRUMENT_SHIFT) + ((millisecond // _SLOT_MS + _CODE) << UNIT_SHIFT) + BURST
+                if cell != known:
+                    if known >= 0:
+                        _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
+                    known, most = cell, 0
+            most = max(most, (total << BURST_SHIFT) | (LATEST - (millisecond - first_ms)))
     if known >= 0:
-        _cell(cells, values, late, results, frontier, known, most)
+        _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
 
 
 @entry(
-    *(INTEGERS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS, INTEGERS),
+    *(LONGS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS),
     *(MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGERS, INTEGERS, INTEGERS),
     *(MATRIX, INTEGERS, MATRIX, MATRIX, INTEGERS, INTEGER, INTEGER, INTEGER),
 )
 def take(
-    block: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array, values: Array,
+    block: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array,
     log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
     places: Array, owners: Array, entries: Array, late: Array, results: Array, frontier: int, instruments: int,
     most: int,
@@ -183,18 +204,12 @@ def take(
             of = ids[begin + block[at + LOCAL]]
             code = _between(block, at, of, last, seen, fine)
             if code >= 0 and of < instruments:
-                _cell(cells, values, late, results, frontier, (of << INSTRUMENT_SHIFT) + code, 1)
+                _cell(pointer(cells), last_of(cells), late, results, frontier, (of << INSTRUMENT_SHIFT) + code, 1)
             at += ENDS_WIDTH
-        for left in range(ranges[number, GAPS], 0, -1):
-            _expect_gap(block, at, left, ids, begin, cells, values)
-            local = block[at] >> INSTRUMENT_SHIFT
-            of = ids[begin + local]
-            if of < instruments:
-                key = block[at] + ((of - local) << INSTRUMENT_SHIFT)
-                _cell(cells, values, late, results, frontier, key, block[at + 1])
-            at += 2
+        _gaps(block, at, ranges[number, GAPS], ids, begin, instruments, cells, late, results, frontier)
+        at += 2 * ranges[number, GAPS]
         _bursts(
-            block, at, ranges[number, BURSTS], ids, begin, instruments, cells, values, log, table, latest,
+            block, at, ranges[number, BURSTS], ids, begin, instruments, cells, log, table, latest,
             old_log, old_table, old_latest, marks, late, results, frontier,
         )  # fmt: skip
         at += 2 * ranges[number, BURSTS]
