@@ -120,8 +120,8 @@ class CompiledReading:
     def _columns_in(
         self, memory: Memory, text: Array, size: int, media: Media, received_at: int, most: int
     ) -> tuple[Columns, Keys]:
-        work = (memory.integers, memory.indices, memory.digests, memory.small)
-        count = self._scan_columns(text, 0, size, media == "lines", self._words, 0, most, most, memory.capacity, *work)
+        work = (memory.integers, memory.indices, memory.small)
+        count = self._scan_columns(text, 0, size, media == "lines", 0, most, most, memory.capacity, *work)
         if count < 0:
             raise MoreError if count == _MORE else Doubt("not known to the scanner")
         return self._collected(text, (count, received_at), memory, (0, size))
@@ -131,8 +131,8 @@ class CompiledReading:
     ) -> int:
         """Read the JSON array or object at (start, size) in the text behind the `before` trades of bodies elsewhere in
         it; see scanner.scan_columns. Raises Doubt."""
-        work = (memory.integers, memory.indices, memory.digests, memory.small)
-        count: int = self._scan_columns(text, *place, 0, self._words, before, most, instruments, memory.capacity, *work)
+        work = (memory.integers, memory.indices, memory.small)
+        count: int = self._scan_columns(text, *place, 0, before, most, instruments, memory.capacity, *work)
         if count < 0:
             raise MoreError if count == _MORE else Doubt("not known to the scanner, or too many instruments")
         return count
@@ -162,9 +162,9 @@ class CompiledReading:
                 raise Doubt("an entry that is not plain")
         columns = np.array(ordered(plan), I64)
         memory = self._take(plan.rows)
-        work = (memory.integers, memory.indices, memory.digests, memory.small)
+        work = (memory.integers, memory.indices, memory.small)
         try:
-            count = self._read_rows(text, columns, entries, self._words, plan.rows, memory.capacity, *work)
+            count = self._read_rows(text, columns, entries, plan.rows, memory.capacity, *work)
             if count < 0 or memory.integers[at.KNOWN] > most_instruments:
                 raise Doubt("not known to the reader, or too many instruments")
             return self._collected(text, (count, received_at), memory, ())
@@ -180,7 +180,7 @@ class CompiledReading:
         count = bodies[-2]
         out = Output(count, result)
         foreign = self._collect(
-            *(text, memory.capacity, count, np.array(bodies, I64), *work),
+            *(text, self._words, memory.capacity, count, np.array(bodies, I64), *work),
             *(out.integers, out.indices, out.digests, out.small),
         )
         if foreign:

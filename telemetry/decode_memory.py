@@ -25,7 +25,7 @@ class Memory:
         self.capacity = capacity
         self.integers = np.empty(at.RESULT + at.FOLLOWS + at.INTEGERS * capacity, I64)
         self.indices = np.empty(at.INDICES * capacity, U32)
-        self.digests = np.empty((at.DIGESTS + at.SUMS) * capacity, U64)
+        self.digests = np.empty(at.WORK + at.SUMS * capacity, U64)
         self.small = np.empty(at.SMALL * capacity, U8)
 
 

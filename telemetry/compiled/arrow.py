@@ -18,8 +18,7 @@ from telemetry.compiled import slots as at
 from telemetry.compiled.arrow_values import choice, decimal_of, integer_at, is_plain, text_of, time_of, unsigned_at
 from telemetry.compiled.arrow_whole import load_whole, read_whole
 from telemetry.compiled.columns import begin_columns, store
-from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.digests import hash_trade, of_instrument
+from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, entry, part
 from telemetry.compiled.instruments import clear, code_of, size_of_table
 from telemetry.compiled.memory import behind, pointer
 from telemetry.compiled.tokens import DOUBT
@@ -150,15 +149,12 @@ def _key_of(text: Array, columns: Array, count: int, row: int, slots: Array) -> 
 
 
 @part
-def _instrument(
-    text: Array, slots: Array, random: Array, table: Array, table_size: int, known: Array, sums: Array
-) -> int:
+def _instrument(text: Array, slots: Array, table: Array, table_size: int, known: Array) -> int:
     """The code of the instrument in the slots, which is taken up if it is new; or DOUBT."""
     if not _obeys_rules(text, slots):
         return DOUBT
     code = code_of(text, slots, table, table_size, known, slots[at.KNOWN])
     if code == slots[at.KNOWN]:
-        of_instrument(text, slots, random, behind(sums, at.SUMS * code))
         texts = slots[2 * at.VENUE + 1] + slots[2 * at.SYMBOL + 1] + slots[2 * at.CURRENCY + 1]
         slots[at.RECORDS] += at.RECORD + texts
         slots[at.KNOWN] += 1
@@ -169,7 +165,6 @@ def _instrument(
 def _code_of(
     text: Array,
     slots: Array,
-    random: Array,
     columns: Array,
     made: int,
     row: int,
@@ -178,7 +173,6 @@ def _code_of(
     table: Array,
     table_size: int,
     known: Array,
-    sums: Array,
 ) -> int:
     """The code of the instrument of a row, all of whose other columns are in the slots; `made` columns make it."""
     key = _key_of(text, columns, made, row, slots)
@@ -187,7 +181,7 @@ def _code_of(
         return memo[place + 1]  # type: ignore[no-any-return]
     if not _row(text, columns, 0, made, entries, row, slots):
         return DOUBT
-    code = _instrument(text, slots, random, table, table_size, known, sums)
+    code = _instrument(text, slots, table, table_size, known)
     memo[place], memo[place + 1] = key, code
     return code
 
@@ -216,26 +210,24 @@ def _whole(
     return fields
 
 
-@entry(TEXT, INTEGERS, INTEGERS, UNSIGNED, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES)
+@entry(TEXT, INTEGERS, INTEGERS, INTEGER, INTEGER, INTEGERS, INDICES, BYTES)
 def read_rows(
     body: Array,
     plan: Array,
     entries: Array,
-    words: Array,
     count: int,
     capacity: int,
     integers: Array,
     indices: Array,
-    digests: Array,
     small: Array,
 ) -> int:
     """All `count` rows, as scan_columns leaves those of JSON; how many, or DOUBT. `entries`: see cells.room_for."""
-    text, slots, random, columns = pointer(body), pointer(integers), pointer(words), behind(pointer(plan), cells.HEAD)
+    text, slots, columns = pointer(body), pointer(integers), behind(pointer(plan), cells.HEAD)
     whole, all_columns, all_entries = plan[0] + plan[1], plan[2], plan[3]
     values = behind(slots, at.RESULT + at.FOLLOWS)
-    places, hashes, octets, found = pointer(indices), pointer(digests), pointer(small), pointer(entries)
+    places, octets, found = pointer(indices), pointer(small), pointer(entries)
     known = behind(values, len(at.INTEGER_COLUMNS) * capacity)
-    sums, memo = behind(hashes, at.DIGESTS * capacity), behind(found, 3 * all_entries)
+    memo = behind(found, 3 * all_entries)
     table, table_size = behind(places, _TABLE * capacity), size_of_table(count)
     _begin(slots, columns, all_columns, memo)
     begin_columns(slots[at.SEEN], 0, capacity, values, octets)
@@ -250,10 +242,8 @@ def read_rows(
         load_whole(fields, row, capacity, values, octets, places, slots)
         if not _row(text, columns, whole, all_columns, found, row, slots) or slots[2 * at.QUANTITY] <= 0:
             return DOUBT
-        code = _code_of(text, slots, random, columns, plan[0], row, found, memo, table, table_size, known, sums)
+        code = _code_of(text, slots, columns, plan[0], row, found, memo, table, table_size, known)
         if code == DOUBT:
             return DOUBT
         store(slots, row, capacity, values, octets, places, code)
-        digest = behind(hashes, 2 * row)
-        hashes[2 * capacity + row] = hash_trade(text, slots, random, behind(sums, at.SUMS * code), digest)
     return count

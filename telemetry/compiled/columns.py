@@ -10,6 +10,7 @@ import numpy as np
 
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, LONGS, TEXT, UNSIGNED, entry, part
+from telemetry.compiled.digest_columns import collect_digests, sums_of_instruments
 from telemetry.compiled.memory import WORD_BYTES, behind, pointer, put_word, word_at
 from telemetry.frame import Array
 from telemetry.times import ABSENT
@@ -157,14 +158,6 @@ def _record(text: Array, entry: Array, out: Array, end: int) -> tuple[int, np.ui
 
 
 @part
-def _collect_digests(digests: Array, out: Array, capacity: int, count: int) -> None:
-    for word in range(2 * count):
-        out[word] = digests[word]
-    for row in range(count):
-        out[2 * count + row] = digests[2 * capacity + row]
-
-
-@part
 def _copy_codes(source: Array, target: Array, count: int) -> None:
     for row in range(count):
         target[row] = source[row]
@@ -181,9 +174,34 @@ def _collect_records(text: Array, result: Array, entries: Array, ends: Array, ou
     return seen
 
 
-@entry(TEXT, INTEGER, INTEGER, LONGS, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
+@part
+def _collect_texts(
+    text: Array,
+    result: Array,
+    places: Array,
+    octets: Array,
+    capacity: int,
+    count: int,
+    offsets: Array,
+    out: Array,
+    end: int,
+) -> tuple[int, int, np.uint64]:
+    """All text columns. Gives how many offsets there are, the end of the texts, and all words of them."""
+    used, seen = 0, _ZERO
+    for index in range(len(_TEXTS)):
+        if result[at.TOTALS + index] > 0:
+            lengths = behind(octets, (len(_SMALL) + index) * capacity)
+            starts, ends = behind(places, index * capacity), behind(offsets, used)
+            end, words = _gather(text, starts, lengths, count, ends, out, end)
+            seen |= words
+            used += count + 1
+    return used, end, seen
+
+
+@entry(TEXT, UNSIGNED, INTEGER, INTEGER, LONGS, INTEGERS, INDICES, UNSIGNED, BYTES, INTEGERS, INDICES, UNSIGNED, BYTES)
 def collect(
     body: Array,
+    random: Array,
     capacity: int,
     count: int,
     bodies: Array,
@@ -206,19 +224,16 @@ def collect(
          has one (0 or 1); the texts; the records of the instruments; at.SLACK bytes of no meaning
     """
     text, result, places, octets = pointer(body), pointer(integers), pointer(indices), pointer(small)
-    out, offsets, used, seen = pointer(to_small), pointer(to_indices), count, _ZERO
+    out, offsets, columns = pointer(to_small), pointer(to_indices), behind(result, at.RESULT + at.FOLLOWS)
     _collect_integers(result, pointer(to_integers), capacity, count, pointer(bodies), len(bodies) // 2)
+    codes, entries = behind(places, len(_TEXTS) * capacity), behind(columns, len(_INTEGERS) * capacity)
+    _copy_codes(codes, offsets, count)
+    texts = _collect_small(result, octets, out, capacity, count)
+    used, end, seen = _collect_texts(text, result, places, octets, capacity, count, behind(offsets, count), out, texts)
     if result[at.TOTALS] > 0:
-        _collect_digests(pointer(digests), pointer(to_digests), capacity, count)
-    _copy_codes(behind(places, len(_TEXTS) * capacity), offsets, count)
-    end = _collect_small(result, octets, out, capacity, count)
-    for index in range(len(_TEXTS)):
-        if result[at.TOTALS + index] > 0:
-            lengths = behind(octets, (len(_SMALL) + index) * capacity)
-            starts, ends = behind(places, index * capacity), behind(offsets, used)
-            end, words = _gather(text, starts, lengths, count, ends, out, end)
-            seen |= words
-            used += count + 1
-    entries = behind(result, at.RESULT + at.FOLLOWS + len(_INTEGERS) * capacity)
-    seen |= _collect_records(text, result, entries, behind(offsets, used), out, end)
+        sums, words = behind(pointer(digests), at.WORK), pointer(random)
+        sums_of_instruments(text, entries, result[at.KNOWN], words, sums)
+        collected = (columns, octets, codes, sums, behind(offsets, count), out)
+        collect_digests(result, collected, texts, capacity, count, words, pointer(digests), pointer(to_digests))
+    seen |= _collect_records(text, result, entries, behind(offsets, count + used), out, end)
     return 1 if seen & _HIGH_BITS else 0

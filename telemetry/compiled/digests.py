@@ -85,18 +85,17 @@ def _number(value: np.uint64, words: Array, place: int, sums: Sums2) -> Sums2:
 
 
 @part
-def of_instrument(text: Array, slots: Array, words: Array, out: Array) -> None:
-    """Leaves in `out` (u64[at.SUMS]) what the instrument of a trade adds to its key and its payload."""
+def of_instrument(text: Array, slots: Array, kind: int, multiplier: int, scale: int, words: Array, out: Array) -> None:
+    """Leaves in `out` (u64[at.SUMS]) what an instrument adds to a key and a payload. Its texts are in `slots`: those of
+    a trade, or an entry."""
     sums = (words[0], words[1], words[2], words[3])
     sums = _text4(text, slots[2 * at.VENUE], slots[2 * at.VENUE + 1], words, _VENUE, sums)
     sums = _text4(text, slots[2 * at.SYMBOL], slots[2 * at.SYMBOL + 1], words, _SYMBOL, sums)
-    kind = slots[2 * at.KIND]
     sums = _text4(octets_of(pointer(_KINDS)), WORD_BYTES * kind, _KIND_SIZES[kind], words, _KIND, sums)
     out[0], out[1], out[2], out[3] = sums
     payload = behind(words, _PAYLOAD)
-    pair = _number(np.uint64(slots[2 * at.MULTIPLIER]), payload, _MULTIPLIER, (payload[0], payload[1]))
-    scale = np.uint64(slots[2 * at.MULTIPLIER + 1])
-    pair = _number(scale, payload, _MULTIPLIER + 4, pair)
+    pair = _number(np.uint64(multiplier), payload, _MULTIPLIER, (payload[0], payload[1]))
+    pair = _number(np.uint64(scale), payload, _MULTIPLIER + 4, pair)
     out[4], out[5] = _text2(text, slots[2 * at.CURRENCY], slots[2 * at.CURRENCY + 1], payload, _CURRENCY, pair)
 
 

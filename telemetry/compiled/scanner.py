@@ -28,7 +28,7 @@ _DONE = -2
 MORE = -3  # trades than there is memory for
 _COMMA, _LIST, _END_OF_LIST = b",[]"
 _TABLE = len(at.TEXT_COLUMNS) + 1
-Memory = tuple[Array, Array, Array, Array]  # the columns of integers, indices, digests and small ones
+Memory = tuple[Array, Array, Array]  # the columns of integers, indices and small ones
 
 
 @part
@@ -88,7 +88,8 @@ def scan_rows(body: Array, size: int, lines: int, words: Array, most: int, rows:
         if place == DOUBT:
             return DOUBT
         if slots[2 * at.TRADE_ID + 1] > 0:
-            of_instrument(text, slots, random, sums)
+            kind, multiplier, scale = slots[2 * at.KIND], slots[2 * at.MULTIPLIER], slots[2 * at.MULTIPLIER + 1]
+            of_instrument(text, slots, kind, multiplier, scale, random, sums)
         digests[2 * most + count] = hash_trade(text, slots, random, sums, behind(pointer(digests), 2 * count))
         count += 1
         place = _next(text, place, size, layout)
@@ -96,22 +97,16 @@ def scan_rows(body: Array, size: int, lines: int, words: Array, most: int, rows:
 
 
 @part
-def _add(
-    text: Array, slots: Array, words: Array, memory: Memory, capacity: int, row: int, code: int, new_fields: int
-) -> None:
-    """One trade to the columns and its digests; its instrument is `code`."""
-    columns, places, digests, octets = memory
-    sums = behind(digests, at.DIGESTS * capacity)
+def _add(slots: Array, memory: Memory, capacity: int, row: int, code: int, new_fields: int) -> None:
+    """One trade to the columns; its instrument is `code`."""
+    columns, places, octets = memory
     if new_fields:
         begin_columns(new_fields, row, capacity, columns, octets)
     if code == slots[at.KNOWN]:
-        of_instrument(text, slots, words, behind(sums, at.SUMS * code))
         texts = slots[2 * at.VENUE + 1] + slots[2 * at.SYMBOL + 1] + slots[2 * at.CURRENCY + 1]
         slots[at.RECORDS] += at.RECORD + texts
         slots[at.KNOWN] += 1
     store(slots, row, capacity, columns, octets, places, code)
-    digest = behind(digests, 2 * row)
-    digests[2 * capacity + row] = hash_trade(text, slots, words, behind(sums, at.SUMS * code), digest)
 
 
 @part
@@ -138,28 +133,26 @@ def _take_back(slots: Array, follows: Array, table: Array, table_size: int) -> N
 
 
 @entry(
-    *(TEXT, INTEGER, INTEGER, INTEGER, UNSIGNED),
-    *(INTEGER, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, UNSIGNED, BYTES),
+    *(TEXT, INTEGER, INTEGER, INTEGER),
+    *(INTEGER, INTEGER, INTEGER, INTEGER, INTEGERS, INDICES, BYTES),
 )
 def scan_columns(
     body: Array,
     start: int,
     size: int,
     lines: int,
-    words: Array,
     before: int,
     most: int,
     instruments: int,
     capacity: int,
     integers: Array,
     indices: Array,
-    digests: Array,
     small: Array,
 ) -> int:
     """The same as columns of the `size` bytes from `start` on, in memory for `capacity` trades; see the module."""
     text, slots = pointer(body), pointer(integers)
     follows = behind(slots, at.RESULT)
-    memory = (behind(follows, at.FOLLOWS), pointer(indices), pointer(digests), pointer(small))
+    memory = (behind(follows, at.FOLLOWS), pointer(indices), pointer(small))
     entries = behind(memory[0], len(at.INTEGER_COLUMNS) * capacity)
     table, table_size = behind(memory[1], _TABLE * capacity), size_of_table(instruments)
     if before == 0:
@@ -174,7 +167,7 @@ def scan_columns(
         if code in (DOUBT, instruments):
             place = DOUBT
             break
-        _add(text, slots, pointer(words), memory, capacity, count, code, slots[at.SEEN] ^ seen)
+        _add(slots, memory, capacity, count, code, slots[at.SEEN] ^ seen)
         count += 1
         place = _next(text, place, end, layout)
     if place == _DONE:

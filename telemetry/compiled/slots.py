@@ -63,5 +63,7 @@ INTEGERS = len(INTEGER_COLUMNS) + ENTRY  # i64, behind RESULT + FOLLOWS: columns
 INDICES = len(TEXT_COLUMNS) + 1 + 4  # u32: places of texts, codes of instruments; the table to find instruments
 SMALL = len(SMALL_COLUMNS) + len(TEXT_COLUMNS)  # u8: columns; lengths of texts
 DIGESTS, SUMS = 3, KEY_LANES + PAYLOAD_LANES  # u64: key digests in pairs, fingerprints; the sums of instruments
+BLOCK = 256  # trades whose digests are made together
+WORK = (SUMS + 1) * BLOCK  # u64, before the sums of instruments, see digest_columns
 RECORD = 12  # bytes of an instrument's record before its texts
 SLACK = 8  # bytes behind what collect leaves in bytes: texts are copied eight at a time

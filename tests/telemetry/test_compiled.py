@@ -19,6 +19,7 @@ from telemetry.decode_compiled import CompiledReading, available
 from telemetry.decode_reference import Media
 from telemetry.digests import Digests
 from telemetry.frame import Array
+from telemetry.trade import REQUIRED
 from tests.telemetry.bodies import NOW
 from tests.telemetry.guarded import GuardedMemory
 from tests.telemetry.hostile import FIELDS, SYNTAX
@@ -50,6 +51,22 @@ def test_keys_of_the_shortest_and_the_longest_texts_equal_those_of_rows(reading:
             assert others.fingerprints[0] == keys.fingerprints[0]
 
 
+@pytest.mark.parametrize("count", [1, slots.BLOCK - 1, slots.BLOCK, slots.BLOCK + 1, 3 * slots.BLOCK + 7])
+def test_the_keys_of_many_trades_that_have_any_fields_equal_those_of_rows(count: int) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    draw = random.Random(seed)
+    share = draw.choice((0.0, 0.1, 0.5, 1.0))
+    texts = ("account", "order_id", "trade_id", "strategy", "ref_trade_id", "fee_currency", "source", "symbol")
+
+    def trade() -> dict[str, object]:
+        drawn = {name: "".join(draw.choices("abc é", k=draw.randrange(1, 33))).strip() or "x" for name in texts}
+        row = FULL | drawn | {"price": str(draw.randrange(-(10**9), 10**9)), "fee": draw.choice((None, "0", "-0.5"))}
+        return {name: value for name, value in row.items() if name in REQUIRED or draw.random() < share}
+
+    assert agree(CompiledReading(Digests()), dumps([trade() for _ in range(count)]), "json"), seed
+
+
 # --- memory -----------------------------------------------------------------------------------------------------------
 
 
@@ -74,10 +91,9 @@ class Scan:
     def _columns(self, text: Array, size: int, media: Media, most: int) -> int:
         integers = np.empty(slots.RESULT + slots.FOLLOWS + slots.INTEGERS * most, np.int64)
         indices, small = np.empty(slots.INDICES * most, np.uint32), np.empty(slots.SMALL * most, np.uint8)
-        digests = np.empty((slots.DIGESTS + slots.SUMS) * most, np.uint64)
         count: int = self._scanner.scan_columns(
-            *(text, 0, size, int(media == "lines"), self._words, 0, most, most, most),
-            *(integers, indices, digests, small),
+            *(text, 0, size, int(media == "lines"), 0, most, most, most),
+            *(integers, indices, small),
         )
         return count
 
