@@ -39,6 +39,7 @@ from telemetry.times import ABSENT
 VERSION = 1
 SOURCES, RANGES = 1_000, 1_000
 LABELLED = 100
+NUMBERED = "source", "source_seq"  # the columns that are looked at
 _FIRST = np.zeros(1, np.int64)
 
 

@@ -24,16 +24,17 @@ from gateway.alerting.gathering import Gathering, Known
 from gateway.alerting.readings import ClockReading
 from gateway.alerting.singles import Singles
 from gateway.clocks import Clocks
-from gateway.freshness import Freshness
+from gateway.freshness import LIVE_NS, Freshness
 from gateway.ingestion.group import Group
-from gateway.loss import Loss
+from gateway.loss import NUMBERED, Loss
 from gateway.watching.calendars import load
 from gateway.watching.kept import Kept
-from gateway.watching.noted import Noted, watched
-from gateway.watching.senders import SenderClocks
+from gateway.watching.noted import Block, Noted, watched
+from gateway.watching.senders import CLOCKS, SenderClocks
 from gateway.watching.states import Changed
 from telemetry.backbone import Backbone, Committed
-from telemetry.columns import Columns, decode_frame
+from telemetry.backbone.record import Record
+from telemetry.columns import decode_frame
 from telemetry.errors import InvalidInput
 from telemetry.tasks import Ready
 
@@ -164,39 +165,47 @@ class Watch:
 
     def _take(self) -> bool:
         """Watch one block of what was noted; whether there may be more."""
-        block = self._noted.take(PIECE)
-        if block is None:
+        taken = self._noted.take(PIECE)
+        if taken is None:
             return False
-        self.freshness.arrived(block.columns, block.requests)
-        self.freshness.company.see(block.columns, int(block.requests.wall_ns[-1]))
-        self._senders.arrived(block.columns, self._monotonic_ns())
+        block, requests = taken
+        wall_ns = int(requests.wall_ns[-1])
+        if block.may_be_live(requests.wall_ns, LIVE_NS):
+            self.freshness.arrived(block.columns, requests)
+            self.freshness.company.see(block.columns, wall_ns)
+        else:
+            self.freshness.company.pass_by()
+        if block.has(*CLOCKS):
+            self._senders.arrived(block.columns, self._monotonic_ns())
         if block.first_seq == self.loss.seq + 1:
-            self._watch(block.columns, block.first_seq)
+            self._watch(block)
         return True
 
     def _read_back(self, backbone: Backbone, first: int, last: int) -> None:
         """Watch trades that are in the journal and no longer at hand."""
         for record in backbone.records(first, last):
             if record.count:
-                low, high = max(first, record.first_seq), min(last, record.last_seq)
-                columns = watched(decode_frame(record.frame))
-                self._watch(columns.slice(low - record.first_seq, high - record.first_seq + 1), low)
+                self._watch(_part(record, first, last))
         self.loss.seq = last  # also behind records without trades
 
-    def _watch(self, columns: Columns, first_seq: int) -> None:
-        self.loss.feed(columns)
-        self.loss.seq = first_seq + len(columns) - 1
+    def _watch(self, block: Block) -> None:
+        if block.has(*NUMBERED):
+            self.loss.feed(block.columns)
+        self.loss.seq = block.last_seq
+        self._judge_singles(block)
+
+    def _judge_singles(self, block: Block) -> None:
         alerts = self.bulletin.alerts
-        self.bulletin.add(alerts.trades(self._singles.of([columns], first_seq, alerts.fingers.look), self._wall_ns()))
+        trades = self._singles.of(block.commits, block.first_seq, alerts.fingers.look)
+        self.bulletin.add(alerts.trades(trades, self._wall_ns()))
 
     async def _remember(self, backbone: Backbone) -> None:
         """Learn again from the trades before the first that was not watched."""
-        last, alerts = self.loss.seq, self.bulletin.alerts
+        last = self.loss.seq
         for first in range(max(1, last - RECENT + 1), last + 1, PIECE):
-            for record in backbone.records(first, min(last, first + PIECE - 1)):
-                low, high = max(first, record.first_seq), min(last, first + PIECE - 1, record.last_seq)
-                columns = watched(decode_frame(record.frame)).slice(low - record.first_seq, high - record.first_seq + 1)
-                alerts.trades(self._singles.of([columns], low, alerts.fingers.look), self._wall_ns())
+            until = min(last, first + PIECE - 1)
+            for record in backbone.records(first, until):
+                self._judge_singles(_part(record, first, until))
             await asyncio.sleep(0)
 
     async def _save(self) -> None:
@@ -207,3 +216,10 @@ class Watch:
             await asyncio.to_thread(self._streams.write, msgspec.msgpack.encode(self.freshness.export()))
         except OSError as error:
             logger.error("streams", error=repr(error))
+
+
+def _part(record: Record, first: int, last: int) -> Block:
+    """The trades of a record from one number to another."""
+    low, high = max(first, record.first_seq), min(last, record.last_seq)
+    columns = watched(decode_frame(record.frame))
+    return Block(low, [columns.slice(low - record.first_seq, high - record.first_seq + 1)])

@@ -55,6 +55,10 @@ class Company:
         while len(self._seen) > MOST:
             del self._seen[next(iter(self._seen))]
 
+    def pass_by(self) -> None:
+        """Trades that are not live: nobody is seen, but a sample is taken."""
+        self._offset += 1
+
     def parts(self, silent: Collection[Name], told: Collection[Name]) -> Mapping[Name, Name]:
         """Of these silent streams those that are part of the silence of another, and of whose. `told`: the silences
         that somebody was told of. Worked out anew only when who is silent, or told, has changed."""

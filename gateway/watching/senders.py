@@ -29,6 +29,7 @@ from telemetry.times import ABSENT
 SLOT_NS, SLOTS = 5_000_000_000, 12  # a minute
 SOURCES = 1_000
 FURTHEST_SECONDS = 86_400.0
+CLOCKS = "source", "sent_at"  # the columns that are looked at
 
 
 @dataclass(slots=True)
