@@ -5,9 +5,12 @@ version of the statistics, that is ahead of the journal, that cannot be read, or
 none: of 400 flipped bits, 368 gave other figures and no error), is discarded and rebuilt.
 
 Written incrementally: atoms go by pages of rows, and only pages that changed since the last write are written, all in
-one transaction. `begin` fixes the instant, on the event loop between two merges. Then a thread copies what is not in
-pages (`copy`), while merging waits, but nothing else does; pages are then taken a few at a time (on the loop) and
-written (`write`, in a thread), while merging goes on: see atoms.py.
+one transaction; the first one is written whole, under another name until it is complete. `begin` fixes the instant, on
+the event loop between two merges. Then a thread copies what is not in pages (`copy`), while merging waits, but nothing
+else does; pages are then taken a few at a time (on the loop) and written (`write`, in a thread), while merging goes on:
+see atoms.py.
+
+What is written goes to the disk little by little (see flushing.py): all of it at once would keep the journal waiting.
 """
 
 from __future__ import annotations
@@ -27,6 +30,7 @@ from gateway.aggregator import Aggregator
 from gateway.loss import Loss
 from gateway.state.atoms import PAGE
 from gateway.state.contents import Head, as_rows, checksum, copied, fixed, restore
+from gateway.state.flushing import Flushing
 from telemetry.tasks import Ready
 
 LAYOUT = "6"
@@ -48,7 +52,9 @@ class Snapshot:
         self.path = path
         self._loss = loss or Loss()
         self._journal_id = journal_id
+        self._new = path.with_name(f"{path.name}.new")
         self._database: sqlite3.Connection | None = None
+        self._flushing: Flushing | None = None
         self._complete = False  # the file holds every page; until then all pages are written
 
     def load(self, state: Aggregator, *, newest: int) -> str | None:
@@ -96,42 +102,58 @@ class Snapshot:
     def open(self, head: Head) -> None:
         """Begin the transaction (in a thread). Raises sqlite3.Error or OSError, as `write` and `commit` do."""
         rows = as_rows(head)
-        fresh, self._complete = not self._complete, False
-        if fresh:
-            for name in (self.path.name, f"{self.path.name}-wal", f"{self.path.name}-shm"):
-                (self.path.parent / name).unlink(missing_ok=True)
-        self._database = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        self._database.execute("PRAGMA journal_mode=WAL")
+        whole, self._complete = not self._complete, False
+        if whole:
+            for ending in ("", "-wal", "-shm", ".new"):
+                self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
+        file, mode = (self._new, "OFF") if whole else (self.path, "WAL")
+        self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+        self._database.execute(f"PRAGMA journal_mode={mode}")
         self._database.execute("PRAGMA synchronous=NORMAL")
         self._database.executescript(_SCHEMA)
+        self._flushing = Flushing(file)
         self._database.execute("BEGIN")
         self._database.execute("DELETE FROM state")  # there may be fewer pieces than before
-        self._database.executemany("INSERT INTO state VALUES (?, ?)", (rows | {"checksum": checksum(rows)}).items())
+        for name, value in (rows | {"checksum": checksum(rows)}).items():
+            self._database.execute("INSERT INTO state VALUES (?, ?)", (name, value))
+            self._flushing.wrote(len(value) if isinstance(value, str | memoryview) else 0)
 
     def write(self, pages: list[tuple[int, bytes]]) -> None:
         """Write some pages (in a thread)."""
         assert self._database is not None
+        assert self._flushing is not None
         self._database.executemany(
             "INSERT OR REPLACE INTO pages VALUES (?, ?, ?)",
             [(number, rows, crc32(rows, number)) for number, rows in pages],
         )
+        self._flushing.wrote(sum(len(rows) for _, rows in pages))
 
     def commit(self) -> None:
-        """End the transaction (in a thread): from now on this is the snapshot. To close the file may take long, too:
-        what was written goes to its place then."""
+        """End the transaction (in a thread): from now on this is the snapshot. That may take long: what was written
+        goes to its place."""
         assert self._database is not None
-        self._database.execute("COMMIT")
+        assert self._flushing is not None
+        with self._flushing.meanwhile():
+            self._database.execute("COMMIT")
+            self._database.close()
+        self._end()
+        if self._new.exists():
+            self._new.replace(self.path)
         self._complete = True
-        self._database.close()
-        self._database = None
 
     def close(self, state: Aggregator) -> None:
         """End the snapshot, successful or not; one that is not leaves the one before, and the next is written whole."""
+        self._end()
+        if not self._complete:
+            state.atoms.give_up_frozen()
+
+    def _end(self) -> None:
         if self._database is not None:
             self._database.close()
             self._database = None
-        if not self._complete:
-            state.atoms.give_up_frozen()
+        if self._flushing is not None:
+            self._flushing.close()  # not before the database, whose locks on the file would end with it
+            self._flushing = None
 
     def save(self, state: Aggregator) -> None:
         """All of it at once, when nothing is merged meanwhile."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
+import subprocess
+import sys
 import threading
 from contextlib import closing
 from pathlib import Path
@@ -123,6 +125,43 @@ def test_only_pages_that_changed_are_written(tmp_path: Path) -> None:
     snapshot.close(state)
     with closing(sqlite3.connect(tmp_path / "snapshot.db")) as database:
         assert database.execute("SELECT count(*) FROM pages").fetchone() == (40,)
+
+
+def test_one_that_is_not_complete_is_none_and_not_in_the_way_of_the_next(tmp_path: Path) -> None:
+    path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
+    offer(state, [trade(at=NOW - second * 10**9) for second in range(3000)], 1, 3000)
+    given_up = Snapshot(path, "j1")
+    given_up.open(given_up.copy(state, given_up.begin(state)))
+    given_up.write(state.atoms.take_frozen(1))
+    assert Snapshot(path, "j1").load(Aggregator(epoch=EPOCH), newest=3000) == "there is none"
+    given_up.close(state)
+    Snapshot(path, "j1").save(state)
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=3000) is None
+    assert answer(restored) == answer(state)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+
+
+def test_who_reads_it_while_it_is_written_ends_nothing(tmp_path: Path) -> None:
+    """The last process that closes a database removes its log, which then held what is being written."""
+    path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
+    some = [trade(at=NOW - second * 10**9) for second in range(4000)]
+    snapshot = Snapshot(path, "j1")
+    offer(state, some, 1, 3000)
+    snapshot.save(state)
+    offer(state, some, 3001, 4000)
+    snapshot.open(snapshot.copy(state, snapshot.begin(state)))
+    read = "import sqlite3, sys; print(*sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM pages').fetchone())"
+    seen = subprocess.run([sys.executable, "-c", read, path], check=True, capture_output=True, timeout=60)
+    assert int(seen.stdout) > 0
+    assert path.with_name("snapshot.db-wal").exists()
+    while pages := state.atoms.take_frozen(1):
+        snapshot.write(pages)
+    snapshot.commit()
+    snapshot.close(state)
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=4000) is None
+    assert answer(restored) == answer(state)
 
 
 def test_what_is_merged_while_a_snapshot_is_written_is_not_in_it(tmp_path: Path) -> None:
