@@ -46,6 +46,7 @@ from gateway.routes import new_app
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.folding import CompiledFolding
 from gateway.state.merging import CompiledMerging
+from gateway.state.newest import Newest
 from gateway.stream import Stream
 from gateway.streaming.websocket import PING_SECONDS, PONG_SECONDS, StreamProtocol
 from gateway.watch import Watch
@@ -150,7 +151,7 @@ def new_state(settings: GatewaySettings) -> Aggregator:
     state = Aggregator(epoch=secrets.randbits(64), atoms=settings.atoms, basic=basic, parts=parts)
     state.atoms.merging = new_merging(settings.compiled)
     if isinstance(state.atoms.merging, CompiledMerging):
-        state.atoms.folding = CompiledFolding(len(state.atoms.rows))
+        state.atoms.folding, state.atoms.newest = CompiledFolding(len(state.atoms.rows)), Newest()
     return state
 
 

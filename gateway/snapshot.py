@@ -28,9 +28,9 @@ from isal.isal_zlib import crc32
 
 from gateway.aggregator import Aggregator
 from gateway.loss import Loss
-from gateway.state.atoms import PAGE
 from gateway.state.contents import Head, as_rows, checksum, copied, fixed, restore
 from gateway.state.flushing import Flushing
+from gateway.state.frozen import PAGE
 from telemetry.tasks import Ready
 
 LAYOUT = "6"
@@ -206,7 +206,7 @@ class Snapshots:
         """Merging so many rows waits here while a snapshot copies what is not in pages, and while it is behind with
         the pages that merging had to copy for it, or would have to: in the worst case each row is on a page of its own
         that is not written yet. What is merged must be so before anybody else has a turn."""
-        saved = self._state.atoms.saved
+        saved = self._state.atoms.pages.saved
         while self._copies or len(saved) > COPIED or (self._left and len(saved) + min(rows, self._left) > 2 * COPIED):
             self._progress.clear()
             await self._progress.wait()

@@ -152,7 +152,9 @@ def _patterns(view: memoryview, counts: list[int]) -> Patterns:
     sizes = [count * width for count, width in zip(counts, WIDTHS, strict=True)]
     numbers = np.frombuffer(view, np.int64, sum(sizes))
     ends = list(accumulate(sizes, initial=0))
-    return Patterns(*(numbers[a:b].reshape(-1, width) for (a, b), width in zip(pairwise(ends), WIDTHS, strict=True)))
+    parts = zip(pairwise(ends), WIDTHS, strict=True)
+    last, gaps, bursts, candidates = (numbers[begin:end].reshape(-1, width) for (begin, end), width in parts)
+    return Patterns(last, gaps, bursts, candidates, numbers)
 
 
 def atom_to_texts(atom: Atom) -> list[str]:

@@ -56,27 +56,27 @@ FINE_NS: Final = 10_000_000
 class Patterns:
     """Of the trades of a range, with the range's numbers of instruments: gaps[n, 2] (cell, count) of the gaps inside,
     bursts[n, 2] (millisecond, count), both ascending; ends[n, 4]; candidates[n, 6]: of each instrument and SLOT at
-    least the ten largest."""
+    least the ten largest. `block`, where there is one, has their numbers, one array behind the other."""
 
     ends: Ints
     gaps: Ints
     bursts: Ints
     candidates: Ints
+    block: Ints | None = None
 
     def arrays(self) -> tuple[Ints, Ints, Ints, Ints]:
         """In the order of the message."""
         return self.ends, self.gaps, self.bursts, self.candidates
 
     def most(self) -> int:
-        """The largest number of an instrument in any array, that of a negative one being above all; -1 without any."""
+        """The largest number of an instrument in any array, that of a negative one being above all; -1 without any.
+        A count that no range has, which is one beyond the bits of a key, may be taken for such a number."""
         found = [-1]
-        for array, column, bits in (
-            (self.ends, LOCAL, 0),
-            (self.gaps, 0, INSTRUMENT_SHIFT),
-            (self.bursts, 0, MILLISECOND_SHIFT),
-        ):
-            if len(array):
-                found.append(int(_greatest(array[:, column].view(np.uint64))) >> bits)
+        if len(self.ends):
+            found.append(int(_greatest(self.ends[:, LOCAL].view(np.uint64))))
+        for array, bits in ((self.gaps, INSTRUMENT_SHIFT), (self.bursts, MILLISECOND_SHIFT)):
+            if len(array):  # keys and counts: what is side by side is looked at several times as quickly
+                found.append(int(_greatest(array.reshape(-1).view(np.uint64))) >> bits)
         if len(self.candidates):
             found.append(int(_greatest(self.candidates[:, CODE] >> LOCAL_BITS & (1 << LOCAL_BITS) - 1)))
         return max(found)

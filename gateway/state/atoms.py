@@ -18,12 +18,14 @@ from __future__ import annotations
 import numpy as np
 
 from gateway.state.folding import Folding, NumpyFolding
+from gateway.state.frozen import PAGE, Pages
 from gateway.state.merging import INSTRUMENT_SHIFT, Ints, Merging, NumpyMerging, pack
+from gateway.state.newest import Newest
+from gateway.state.recent import Recent
 from gateway.state.reserved import enlarged, reserved
 from telemetry.rows import INSTRUMENT, LEVEL, REVISION, START, TRADES, WIDTH, Rows
 
 LEVELS = (1, 60, 3600, 86400)
-PAGE = 128  # rows, 40 KB; the unit in which the snapshot writes what changed, and merging copies what is frozen
 _STEP = 1 << 13  # rows folded at a time
 _RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
 _YOUNG = 1 << 16  # keys kept in the small sorted array before they are merged into the large one
@@ -37,19 +39,17 @@ class AtomTable:
         self.cap = cap
         self.merging: Merging = NumpyMerging()
         self.folding: Folding = NumpyFolding()
+        self.newest: Newest | None = None  # a shorter way to the same places
         self.rows: Rows = reserved(cap)
         self.used = 0
-        self.saved: dict[int, bytes] = {}  # frozen pages that were written to since
+        self.pages = Pages(len(self.rows))
         self.frontier = [_NEVER] * (len(LEVELS) - 1)
-        self._dirty = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
-        self._frozen = np.zeros(len(self.rows) // PAGE + 1, np.bool_)
-        self._frozen_rows = 0
         self._free: list[int] = []
         self._keys = np.empty(0, np.int64)
         self._at = np.empty(0, np.int64)
         self._young_keys = np.empty(0, np.int64)
         self._young_at = np.empty(0, np.int64)
-        self._recent: dict[int, int] = {}
+        self._recent = Recent()
         self._unfolded = -1  # the highest level of which atoms may lie behind its frontier
 
     def __len__(self) -> int:
@@ -64,6 +64,24 @@ class AtomTable:
 
     def merge(self, rows: Rows) -> None:
         """Merge rows of one second each (or coarser ones as they are) into the table; keys in `rows` are unique."""
+        if self.newest is None or (found := self.newest.look(rows, self.frontier[0])) is None:
+            self._merge_anywhere(rows)
+        else:
+            self._merge_newest(self.newest, rows, *found)
+        if len(self._recent) > _RECENT:
+            self._settle()
+
+    def _merge_newest(self, newest: Newest, rows: Rows, new: Ints, at: Ints) -> None:
+        """As `_merge_anywhere`, of rows that `newest` knows: those at -1 are new."""
+        places = np.array(self._reserve(len(new)), np.int64)
+        if newest.place(at, places, PAGE, self.pages.dirty, self.pages.frozen):
+            self.pages.will_write(self.rows, at)
+        if len(new):
+            self._recent.put(new, places)
+            newest.note(rows, at)
+        self.merging.absorb(self.rows, at, rows)
+
+    def _merge_anywhere(self, rows: Rows) -> None:
         rows = self._coarsened(rows)
         keys, at = self.merging.find(self._keys, self._at, rows)
         missing = np.flatnonzero(at < 0)
@@ -71,11 +89,11 @@ class AtomTable:
             at[missing] = self.merging.find(self._young_keys, self._young_at, rows[missing])[1]
             missing = missing[at[missing] < 0]
         if len(missing):
-            self._find_recent(keys, at, missing)
-        self._will_write(at)
+            at[missing] = self._recent.places(keys[missing], self._reserve)
+        self.pages.will_write(self.rows, at)
         self.merging.absorb(self.rows, at, rows)
-        if len(self._recent) > _RECENT:
-            self._settle()
+        if self.newest is not None:
+            self.newest.learn(rows, at)
 
     def _coarsened(self, rows: Rows) -> Rows:
         start = rows[:, START]
@@ -93,17 +111,6 @@ class AtomTable:
         merged[:, :TRADES] = keys
         return merged
 
-    def _find_recent(self, keys: Ints, at: Ints, missing: Ints) -> None:
-        """Places of keys that are not in the sorted array, put into `at`; new ones get an empty row."""
-        recent = self._recent
-        wanted = keys[missing].tolist()
-        places = [recent.get(key, -1) for key in wanted]
-        if new := [number for number, place in enumerate(places) if place < 0]:
-            fresh = self._reserve(len(new))
-            for number, place in zip(new, fresh, strict=True):
-                recent[wanted[number]] = places[number] = place
-        at[missing] = places
-
     def _reserve(self, count: int) -> list[int]:
         reused = [self._free.pop() for _ in range(min(count, len(self._free)))]
         fresh = range(self.used, self.used + count - len(reused))
@@ -113,19 +120,14 @@ class AtomTable:
         return [*reused, *fresh]
 
     def _grow(self) -> None:  # only far more instruments than the cap come here
-        grown = self.rows = enlarged(self.rows, max(self.used, len(self.rows) * 5 // 4))
-        self._dirty = np.concatenate((self._dirty, np.zeros(len(grown) // PAGE + 1 - len(self._dirty), np.bool_)))
-        self._frozen = np.concatenate((self._frozen, np.zeros(len(self._dirty) - len(self._frozen), np.bool_)))
+        self.rows = enlarged(self.rows, max(self.used, len(self.rows) * 5 // 4))
+        self.pages.follow(len(self.rows))
 
     def _settle(self) -> None:
         """Move the recent keys into the sorted arrays: at first into the small one, because the large one is slow."""
         if self._recent:
-            keys = np.fromiter(self._recent.keys(), np.int64, len(self._recent))
-            at = np.fromiter(self._recent.values(), np.int64, len(self._recent))
-            order = np.argsort(keys)
             young = self._young_keys, self._young_at
-            self._young_keys, self._young_at = self.folding.inserted(*young, keys[order], at[order])
-            self._recent.clear()
+            self._young_keys, self._young_at = self.folding.inserted(*young, *self._recent.take())
         if len(self._young_keys) > _YOUNG:
             self._settle_all()
 
@@ -178,41 +180,21 @@ class AtomTable:
 
     def replace(self, at: Ints, rows: Rows) -> None:
         """Put rows in place of those at `at`."""
-        self._will_write(at)
+        self.pages.will_write(self.rows, at)
         self.rows[at] = rows
-
-    def _will_write(self, at: Ints) -> None:
-        pages = at // PAGE
-        self._dirty[pages] = True
-        frozen = self._frozen[pages]
-        if frozen.any():
-            for page in np.unique(pages[frozen]).tolist():
-                self.saved[page] = self._page(page)
-                self._frozen[page] = False
-
-    def _page(self, page: int) -> bytes:
-        return self.rows[page * PAGE : min((page + 1) * PAGE, self._frozen_rows)].tobytes()
 
     def freeze(self, everything: bool) -> int:
         """Begin a snapshot of the pages that changed since the last one, or of all; returns the rows in use."""
-        self._frozen_rows = self.used
-        pages = -(-self.used // PAGE)
-        self._frozen[:pages] = True if everything else self._dirty[:pages]
-        self._dirty[:] = False
+        self.pages.freeze(self.used, everything)
         return self.used
 
     def take_frozen(self, count: int) -> list[tuple[int, bytes]]:
         """Up to `count` frozen pages as they were, empty when there are no more."""
-        taken = [(page, self.saved.pop(page)) for page in list(self.saved)[:count]]
-        for page in np.flatnonzero(self._frozen)[: count - len(taken)].tolist():
-            taken.append((page, self._page(page)))
-            self._frozen[page] = False
-        return taken
+        return self.pages.take(self.rows, count)
 
     def give_up_frozen(self) -> None:
         """A snapshot failed: what it should have written is to be written by the next one."""
-        self._frozen[:] = False
-        self.saved.clear()
+        self.pages.give_up()
 
     def remove(self, at: Ints) -> Rows:
         """Take rows out of the table; returns what they held."""
@@ -275,7 +257,7 @@ class AtomTable:
     def _freed(self, at: Ints) -> Rows:
         """What these rows held, which are free from now on."""
         taken = self.rows[at]
-        self._will_write(at)
+        self.pages.will_write(self.rows, at)
         self.rows[at, INSTRUMENT] = -1
         self.rows[at, REVISION] = 0  # empty, see merging.py
         self._free += at.tolist()
@@ -293,8 +275,10 @@ class AtomTable:
         order = np.argsort(keys)
         self._keys, self._at = keys[order], at[order]
         self._recent.clear()
+        if self.newest is not None:
+            self.newest.load(self._keys, self._at)
         self._young_keys = self._young_at = np.empty(0, np.int64)
         self._free = np.flatnonzero(rows[:, INSTRUMENT] < 0).tolist()
         self.rows[self._free, REVISION] = 0
         self._unfolded = len(LEVELS) - 2
-        self._dirty[:] = False
+        self.pages.dirty[:] = False

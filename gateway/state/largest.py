@@ -200,7 +200,7 @@ class CompiledLargest:
         self.since: dict[int, int] = {}
         self._places = np.zeros((0, PLACE_WIDTH), np.int64)
         self._pool = np.zeros((_POOL, ENTRY_WIDTH), np.int64)
-        self._used = 0
+        self._used = np.zeros(1, np.int64)  # entries of the pool
 
     def offer(self, ids: Ints, first_seqs: Ints, candidates: Ints) -> None:
         """See Largest."""
@@ -210,17 +210,16 @@ class CompiledLargest:
         entries[:, SEQ] = first_seqs + (candidates[:, CODE] & offset)
         entries[:, TIMESTAMP : QUANTITY + 1] = candidates[:, 1:4]
         entries[:, SMALL] = candidates[:, CODE] >> (2 * LOCAL_BITS)
+        self.places_for(int(ids.max(initial=-1)) + 1)
         self.put(ids, entries)
 
     def put(self, ids: Ints, entries: Ints) -> None:
-        """Take in entries, with the id of each one's instrument."""
-        self.places_for(int(ids.max(initial=-1)) + 1)
-        state, done = np.array([self._used]), 0
-        while (done := self._kernels.offer(self._places, self._pool, state, ids, entries, done)) < len(ids):
+        """Take in entries, with the id of each one's instrument, of which `places_for` has heard."""
+        done = 0
+        while (done := self._kernels.offer(self._places, self._pool, self._used, ids, entries, done)) < len(ids):
             pool = self._pool
             self._pool = np.zeros((2 * len(pool), ENTRY_WIDTH), np.int64)
             self._pool[: len(pool)] = pool
-        self._used = int(state[0])
 
     def places_for(self, count: int) -> Ints:
         """Where the entries of instruments are, of at least so many."""
@@ -259,7 +258,7 @@ class CompiledLargest:
 
     def copied(self) -> Callable[[], Ints]:
         """See Largest."""
-        return partial(self._in_order, self._places.copy(), self._pool[: self._used].copy())
+        return partial(self._in_order, self._places.copy(), self._pool[: self._used[0]].copy())
 
     def _in_order(self, places: Ints, pool: Ints) -> Ints:
         self._kernels.settle(places, pool)
@@ -277,6 +276,7 @@ class CompiledLargest:
         """See Largest."""
         entries = saved[:, 1:].copy()
         entries[:, BEATEN] = 0
+        self.places_for(int(saved[:, 0].max(initial=-1)) + 1)
         self.put(saved[:, 0].copy(), entries)
 
 

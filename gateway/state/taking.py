@@ -6,9 +6,9 @@ trade of an instrument before a range and its first one inside is known here, an
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from importlib import import_module
+from operator import mul
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -23,6 +23,8 @@ from telemetry.patterns import INSTRUMENT_SHIFT, MILLISECOND_SHIFT, UNIT_SHIFT, 
 _SLOT_NS = UNITS[0] * 1_000_000_000
 _SLOT_MS = UNITS[0] * 1000
 _CODE = layout.LEVEL_OFFSETS[0]
+_LARGE = 1024  # rows: from so many on a range is taken in where it is
+_greatest = np.maximum.reduce  # of few numbers half the price of .max()
 
 
 class Waiting(NamedTuple):
@@ -125,7 +127,11 @@ class CompiledTake:
 
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.patterns")
-        self._kept: dict[str, Ints] = {}  # memory that is used again: new pages cost more than what is written there
+        # Memory that is used again: new pages cost more than what is written there.
+        self._block = np.empty(0, np.int64)
+        self._late = np.empty((0, 2), np.int64)
+        self._entries, self._owners = np.empty((0, ENTRY_WIDTH), np.int64), np.empty(0, np.int64)
+        self._results = np.zeros(self._kernels.RESULTS, np.int64)
 
     def __call__(self, held: Held, waiting: Sequence[Waiting]) -> None:
         """See Take."""
@@ -136,43 +142,55 @@ class CompiledTake:
             and isinstance(largest, CompiledLargest)
         ):
             raise TypeError("expected a state made of what is compiled, received another one")
-        ids = np.concatenate([one.ids for one in waiting])
-        most = int(ids.max()) + 1
+        most = max(int(_greatest(one.ids)) for one in waiting) + 1
         held.follow(most)
-        ranges = self._ranges(waiting)
-        ends, gaps, milliseconds, candidates = ranges[:, self._kernels.ENDS :].sum(axis=0).tolist()
-        block = self._joined([array.reshape(-1) for one in waiting for array in one.of.arrays()])
-        tables = cells.room_for(ends + gaps + milliseconds), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
-        late = self._memory("late", (ends + gaps + milliseconds, 2))
-        owners, entries = self._memory("owners", (candidates,)), self._memory("entries", (candidates, ENTRY_WIDTH))
-        results = np.zeros(self._kernels.RESULTS, np.int64)
+        ends, gaps, milliseconds, candidates = (sum(map(len, of)) for of in zip(*map(_arrays, waiting), strict=True))
+        keys = ends + gaps + milliseconds
+        self._have_room(keys, candidates)
         whose = held.last, held.seen.view(np.uint8), held.fine.view(np.uint8)
-        kept = largest.places_for(min(most, INSTRUMENTS)), owners, entries, late, results
-        frontier = int(held.cells.frontier[0]) // UNITS[0] + _CODE
-        self._kernels.take(block, ranges, ids, *whose, *tables, *kept, frontier, held.cells.instruments, INSTRUMENTS)
-        new_cells, late_count, entry_count = results.tolist()
+        tables = cells.room_for(keys), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
+        kept = largest.places_for(min(most, INSTRUMENTS)), self._owners, self._entries, self._late, self._results
+        bounds = int(held.cells.frontier[0]) // UNITS[0] + _CODE, held.cells.instruments, INSTRUMENTS
+        self._results.fill(0)
+        is_joined = keys < len(waiting) * _LARGE
+        for block, ranges, ids in [self._joined(waiting)] if is_joined else map(self._alone, waiting):
+            self._kernels.take(block, ranges, ids, *whose, *tables, *kept, *bounds)
+        new_cells, late, entries = self._results.tolist()
         cells.grew(new_cells)
-        largest.put(owners[:entry_count], entries[:entry_count])
-        if late_count:
-            keys, values = late[:late_count].T.copy()
-            held.cells.add(keys, values, int((keys >> UNIT_SHIFT & layout.UNIT_MASK).min() - _CODE) * UNITS[0])
+        if entries:
+            largest.put(self._owners[:entries], self._entries[:entries])
+        if late:
+            codes, values = self._late[:late].T.copy()
+            held.cells.add(codes, values, int((codes >> UNIT_SHIFT & layout.UNIT_MASK).min() - _CODE) * UNITS[0])
 
-    def _joined(self, arrays: list[Ints]) -> Ints:
-        return np.concatenate(arrays, out=self._memory("block", (sum(map(len, arrays)),)))
+    def _have_room(self, late: int, entries: int) -> None:
+        if len(self._late) < late:
+            self._late = np.empty((2 * late, 2), np.int64)
+        if len(self._owners) < entries:
+            self._owners = np.empty(2 * entries, np.int64)
+            self._entries = np.empty((2 * entries, ENTRY_WIDTH), np.int64)
 
-    def _memory(self, name: str, shape: tuple[int, ...]) -> Ints:
-        size = math.prod(shape)
-        kept = self._kept.get(name)
-        if kept is None or len(kept) < size:
-            kept = self._kept[name] = np.empty(2 * size, np.int64)
-        return kept[:size].reshape(shape)
+    def _joined(self, waiting: Sequence[Waiting]) -> tuple[Ints, Ints, Ints]:
+        """For the kernel: the numbers of all ranges one behind the other, what it must know of each, and their ids."""
+        arrays = [array.reshape(-1) for one in waiting for array in one.of.arrays()]
+        if len(self._block) < (size := sum(map(len, arrays))):
+            self._block = np.empty(2 * size, np.int64)
+        rows, begin, at = list[tuple[int, ...]](), 0, 0
+        for one in waiting:
+            counts = list(map(len, one.of.arrays()))
+            rows.append((begin, at, one.first_seq, *counts))
+            begin += len(one.ids)
+            at += sum(map(mul, counts, layout.WIDTHS))
+        ids = np.concatenate([one.ids for one in waiting])
+        return np.concatenate(arrays, out=self._block[:size]), np.array(rows, np.int64), ids
 
-    def _ranges(self, waiting: Sequence[Waiting]) -> Ints:
-        """The rows that tell the kernel of the ranges."""
-        rows = []
-        begin = at = 0
-        for ids, first_seq, of in waiting:
-            rows.append((begin, at, first_seq, *map(len, of.arrays())))
-            begin += len(ids)
-            at += sum(array.size for array in of.arrays())
-        return np.array(rows, np.int64).reshape(len(rows), self._kernels.RANGE_WIDTH)
+    def _alone(self, one: Waiting) -> tuple[Ints, Ints, Ints]:
+        """As `_joined`, of one range, where it is."""
+        block = one.of.block
+        if block is None or not block.flags.aligned:
+            return self._joined([one])
+        return block, np.array([(0, 0, one.first_seq, *map(len, one.of.arrays()))], np.int64), one.ids
+
+
+def _arrays(one: Waiting) -> tuple[Ints, ...]:
+    return one.of.arrays()

@@ -16,6 +16,7 @@ from gateway.reading.figures import Filter, Page, Span, candles, stats
 from gateway.reading.orders import OrdersAsked, prepare_orders
 from gateway.reading.patterns import Question
 from gateway.state.merging import CompiledMerging
+from gateway.state.newest import Newest
 from gateway.state.patterns import Parts, compiled_parts
 from telemetry.columns import from_trades
 from telemetry.decode_compiled import available
@@ -63,6 +64,7 @@ def state_of(rng: random.Random) -> Aggregator:
     state = Aggregator(epoch=EPOCH, atoms=ATOMS, parts=compiled_parts() if QUICK and rng.randrange(2) else Parts())
     if QUICK and rng.randrange(2):
         state.atoms.merging = CompiledMerging()
+        state.atoms.newest = Newest() if rng.randrange(2) else None
     return state
 
 
