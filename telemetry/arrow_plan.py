@@ -34,7 +34,7 @@ _PAIR = struct.Struct("<qq")  # FieldNode: length, count of nulls; Buffer: offse
 _INT, _FLOAT, _UTF8, _DECIMAL, _TIMESTAMP, _LARGE_UTF8 = 2, 3, 5, 7, 10, 20  # kinds of types
 _DOUBLE, _DECIMAL_BITS, _DECIMAL_BYTES = 2, 128, 16
 _TICKS = (10**9, 10**6, 10**3, 1)
-_MARK, _END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
+_MARK, END = b"\xff\xff\xff\xff", b"\xff\xff\xff\xff\0\0\0\0"
 _OFFSET_BYTES = {_UTF8: 4, _LARGE_UTF8: 8}
 _MOST_SCALE = 76
 _TEXTS = frozenset(range(at.ACTION + 1))
@@ -42,12 +42,10 @@ _DECIMALS = frozenset((at.PRICE, at.QUANTITY, at.MULTIPLIER, at.FEE))
 _MOMENTS = frozenset((at.TIMESTAMP, at.SENT_AT, at.ORDER_SENT_AT))
 _OF_INSTRUMENTS = frozenset((at.SYMBOL, at.VENUE, at.CURRENCY, at.KIND, at.MULTIPLIER))
 _WHOLE = {  # the kinds in which a column is read whole
-    at.TRADE_ID: (cells.TEXTS, cells.CODED),
-    at.ACCOUNT: (cells.TEXTS, cells.CODED),
+    **dict.fromkeys(range(at.ACCOUNT, at.TRADE_ID + 1), (cells.TEXTS, cells.CODED)),
     at.SIDE: (cells.CODED,),
-    at.PRICE: (cells.DECIMALS, cells.DOUBLES),
-    at.QUANTITY: (cells.DECIMALS, cells.DOUBLES),
-    at.TIMESTAMP: (cells.TICKS, cells.INTEGERS),
+    **dict.fromkeys((at.PRICE, at.QUANTITY, at.FEE), (cells.DECIMALS, cells.DOUBLES)),
+    **dict.fromkeys(range(at.TIMESTAMP, at.SOURCE_SEQ + 1), (cells.TICKS, cells.INTEGERS)),
 }
 _MOST_CODES = 1 << 62
 _SLOTS = {name: field for field, name in enumerate(at.FIELDS)}
@@ -83,6 +81,7 @@ class Plan(NamedTuple):
     columns: list[int]
     dictionaries: list[Dictionary]
     entries: int  # of all dictionaries
+    metadata: list[tuple[int, int]]  # where they begin and end in the body: what the plan depends on, but for the size
 
 
 class _Message(NamedTuple):
@@ -109,13 +108,14 @@ def _plan(body: bytes | memoryview) -> Plan:
     columns = _columns(first.metadata)
     kinds = {column.dictionary: column for column in columns if column.dictionary is not None}
     dictionaries: dict[int, Dictionary] = {}
-    entries = 0
+    entries, metadata = 0, [(0, first.start)]
     for message in messages:
+        metadata.append((message.start - len(message.metadata) - 8, message.start))
         if message.kind == _BATCH:
             if next(messages, None) is not None:
                 raise Doubt("more than one batch")
             rows, cells_of = _batch(message, columns, dictionaries)
-            return Plan(rows, cells_of, list(dictionaries.values()), entries)
+            return Plan(rows, cells_of, list(dictionaries.values()), entries, metadata)
         known, dictionary = _dictionary(message, kinds, entries)
         if known in dictionaries:
             raise Doubt("a dictionary that comes again")
@@ -139,12 +139,12 @@ def ordered(plan: Plan) -> list[int]:
         if column[cells.VALID] < 0 and column[cells.KIND] in _WHOLE.get(column[cells.SLOT] >> 1, ())
     ]
     rest = [column for column in columns if column not in made and column not in whole]
-    head = (len(made), len(whole), len(columns), plan.entries)
-    return [*head, *chain.from_iterable(made + whole + rest)]
+    head = (len(made), len(whole), len(columns), plan.entries, len(plan.dictionaries))
+    return [*head, *chain.from_iterable(made + whole + rest), *chain.from_iterable(plan.dictionaries)]
 
 
 def _messages(body: bytes | memoryview) -> Iterator[_Message]:
-    place, end = 0, len(body) - len(_END)
+    place, end = 0, len(body) - len(END)
     while place < end:
         if body[place : place + 4] != _MARK:
             raise Doubt("no message")
@@ -159,7 +159,7 @@ def _messages(body: bytes | memoryview) -> Iterator[_Message]:
             raise Doubt("another version, or a body that ends too soon")
         yield _Message(message.number(U8, _KIND), message.table(_HEADER), metadata, start, length)
         place = start + length
-    if place != end or body[end:] != _END:
+    if place != end or body[end:] != END:
         raise Doubt("no end")
 
 

@@ -16,10 +16,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from telemetry.arrow_plan import ordered, plan_of
+from telemetry.arrow_plans import Plans
 from telemetry.columns import Columns
 from telemetry.compiled import slots as at
-from telemetry.compiled.cells import room_for
 from telemetry.decode_memory import Memory, Output
 from telemetry.decode_reference import MAX_TRADES, Media
 from telemetry.digests import Digests, Keys
@@ -60,7 +59,7 @@ class CompiledReading:
         self._scan_rows, self._scan_columns = scanner.scan_rows, scanner.scan_columns
         self._collect = import_module("telemetry.compiled.columns").collect
         reader: Any = import_module("telemetry.compiled.arrow")
-        self._find_entries, self._read_rows = reader.find_entries, reader.read_rows
+        self._read_rows, self._plans = reader.read_rows, Plans()
         self._words = np.concatenate((digests.key.table.ravel(), digests.payload.table.ravel()))
         self._idle = [Memory(_CAPACITY)]  # taken out while it is in use
         self._instruments: dict[bytes, Instrument] = {}  # by their records
@@ -153,18 +152,12 @@ class CompiledReading:
         text: Array | None = None,
     ) -> tuple[Columns, Keys]:
         """The trades of an Arrow stream as columns. Raises Doubt, also for more instruments. `text` is the body."""
-        plan = plan_of(body)
         text = np.frombuffer(body, U8) if text is None else text
-        entries = np.empty(room_for(plan.entries), I64)
-        for one in plan.dictionaries:
-            place = (one.offsets, one.offset_bytes, one.blob, one.blob_end, one.entries)
-            if self._find_entries(text, *place, entries, one.first) < 0:
-                raise Doubt("an entry that is not plain")
-        columns = np.array(ordered(plan), I64)
-        memory = self._take(plan.rows)
-        work = (memory.integers, memory.indices, memory.small)
+        rows, plan, entries = self._plans.find(body)
+        memory = self._take(rows)
         try:
-            count = self._read_rows(text, columns, entries, plan.rows, memory.capacity, *work)
+            work = (memory.room(entries), rows, memory.capacity, memory.integers, memory.indices, memory.small)
+            count = self._read_rows(text, plan, *work)
             if count < 0 or memory.integers[at.KNOWN] > most_instruments:
                 raise Doubt("not known to the reader, or too many instruments")
             return self._collected(text, (count, received_at), memory, ())

@@ -8,11 +8,13 @@ import numpy as np
 
 from telemetry.columns import Columns
 from telemetry.compiled import slots as at
+from telemetry.compiled.cells import room_for
 from telemetry.digests import Keys, no_keys
 from telemetry.frame import I64, U8, U32, Array, Text
 from telemetry.multilinear import U64
 from telemetry.trade import Instrument
 
+_KEPT_ENTRIES = 1 << 15  # integers
 _BOOL = np.dtype(bool)
 _TEXTS = tuple(at.FIELDS[slot // 2] for slot in at.TEXT_COLUMNS)
 _REST = tuple(at.FIELDS[slot // 2] for slot in at.INTEGER_COLUMNS[at.ALWAYS :])
@@ -27,6 +29,16 @@ class Memory:
         self.indices = np.empty(at.INDICES * capacity, U32)
         self.digests = np.empty(at.WORK + at.SUMS * capacity, U64)
         self.small = np.empty(at.SMALL * capacity, U8)
+        self._entries = np.empty(room_for(0), I64)
+
+    def room(self, entries: int) -> Array:
+        """Where so many entries of dictionaries are looked at, see telemetry.compiled.cells."""
+        least = room_for(entries)
+        if least > len(self._entries):
+            if least > _KEPT_ENTRIES:
+                return np.empty(least, I64)
+            self._entries = np.empty(least, I64)
+        return self._entries
 
 
 class Output:

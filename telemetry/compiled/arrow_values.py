@@ -40,16 +40,21 @@ for _field, _texts in _CHOICES.items():
 @part
 def is_plain(text: Array, start: int, length: int) -> bool:
     """Whether all characters are ASCII and printable."""
-    end = start + length
-    while start < end:
-        mask = _MASKS[min(WORD_BYTES, end - start)]
-        word = word_at(text, start) & mask | _BLANKS & ~mask
-        delete = word ^ _DELETES
-        marks = (word - _BLANKS) & ~word | (delete - _ONES) & ~delete | word
-        if marks & _HIGH_BITS != _NONE:
-            return False
-        start += WORD_BYTES
-    return True
+    marks, words = _NONE, length // WORD_BYTES
+    for index in range(words):
+        marks |= _marks(word_at(text, start + WORD_BYTES * index))
+    rest = length - WORD_BYTES * words
+    if rest:
+        mask = _MASKS[rest]
+        marks |= _marks(word_at(text, start + WORD_BYTES * words) & mask | _BLANKS & ~mask)
+    return bool(marks & _HIGH_BITS == _NONE)
+
+
+@part
+def _marks(word: np.uint64) -> np.uint64:
+    """The highest bit of some byte where one is no printable ASCII."""
+    delete = word ^ _DELETES
+    return (word - _BLANKS) & ~word | (delete - _ONES) & ~delete | word
 
 
 @part

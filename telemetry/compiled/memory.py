@@ -51,6 +51,14 @@ def _checked_put_word(octets: Array, place: int, word: np.uint64) -> int:
 
 
 @part
+def _checked_half_at(octets: Array, place: int) -> np.uint32:
+    word = np.uint32(0)
+    for index in range(WORD_BYTES // 2):
+        word |= np.uint32(octets[place + index]) << np.uint32(8 * index)
+    return np.uint32(word)
+
+
+@part
 def _checked_double_at(octets: Array, place: int) -> float:
     value: float = octets[place : place + WORD_BYTES].view(np.float64)[0]
     return value
@@ -81,6 +89,7 @@ pointer = _choose("pointer", _checked_pointer)
 behind = _choose("behind", _checked_behind)  # the pointer, so many elements further on
 octets_of = _choose("octets_of", _checked_octets)  # the same memory as bytes
 word_at = _choose("word_at", _checked_word_at)  # eight bytes as a little endian u64
+half_at = _choose("half_at", _checked_half_at)  # four bytes as a little endian u32
 double_at = _choose("double_at", _checked_double_at)
 expect = _choose("expect", _checked_expect)  # the processor may fetch this element: it is needed soon
 put_word = _choose("put_word", _checked_put_word)

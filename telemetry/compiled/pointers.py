@@ -41,6 +41,14 @@ def _word_at(typing: Any, octets: Any, place: Any) -> Any:
     return _U64(octets, _I64), generate
 
 
+def _half_at(typing: Any, octets: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.IntType(32).as_pointer())
+        return builder.load(address, align=1)
+
+    return numba.uint32(octets, _I64), generate
+
+
 def _double_at(typing: Any, octets: Any, place: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), ir.DoubleType().as_pointer())
@@ -83,6 +91,6 @@ def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
 
 pointer, behind, octets_of = (numba.extending.intrinsic(one) for one in (_pointer, _behind, _octets))
 word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrinsic(_put_word)
-double_at = numba.extending.intrinsic(_double_at)
+double_at, half_at = numba.extending.intrinsic(_double_at), numba.extending.intrinsic(_half_at)
 expect = numba.extending.intrinsic(_expect)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)
