@@ -41,7 +41,7 @@ from gateway.keys import KeyIndex, RequestIndex
 from gateway.latency import Latency
 from gateway.loss import Loss
 from gateway.metrics import new_registry
-from gateway.quickest import new_look, new_merging, new_parts, new_slots
+from gateway.quickest import new_look, new_merging, new_naming, new_parts, new_slots
 from gateway.routes import new_app
 from gateway.snapshot import Snapshot, Snapshots
 from gateway.state.folding import CompiledFolding
@@ -177,6 +177,7 @@ def new_gateway(
     freshness = new_freshness(settings, streams, clocks)
     is_watched = settings.statistics == "all"
     watch = Watch(freshness, loss, bulletin, gathering, streams, clocks, trades=is_watched)
+    watch.use(new_naming(settings.compiled))
     watch.knows_sessions = not settings.calendars
     return Gateway(
         backbone=backbone,

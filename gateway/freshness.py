@@ -31,6 +31,7 @@ from gateway.alerting.readings import StreamReading
 from gateway.watching.company import Company
 from gateway.watching.gaps import Gaps
 from gateway.watching.markets import EVER, UNKNOWN, AroundTheClock, Markets, Sessions
+from gateway.watching.naming import Naming
 from gateway.watching.states import (
     FRESH,
     LEARNING,
@@ -97,6 +98,10 @@ class Freshness:
         """Go by calendars that were loaded anew, of the same venues."""
         self._markets.use(sessions)
 
+    def use_naming(self, naming: Naming) -> None:
+        """Tell names apart in this way, which gives the same."""
+        self._streams.naming = naming
+
     def arrived(self, columns: Columns, requests: Requests) -> None:
         """The trades of requests that arrived within moments, in the order of their arrival."""
         count = len(requests.starts)
@@ -150,7 +155,7 @@ class Freshness:
     def numbers(self, kinds: Iterable[str] = KINDS, states: Iterable[str] = STATES) -> list[int]:
         """The streams of these kinds in these states, by kind and name."""
         wanted = {STATES.index(state) for state in states}
-        ordered = [number for kind in KINDS if kind in kinds for number in self._sorted(kind)]
+        ordered = [number for kind in KINDS if kind in kinds for number in self._streams.ordered(kind)]
         return ordered if len(wanted) == len(STATES) else [one for one in ordered if int(self._state[one]) in wanted]
 
     def name(self, number: int) -> tuple[str, str]:
@@ -163,7 +168,8 @@ class Freshness:
 
     def readings(self, now_ns: int, kinds: Iterable[str] = KINDS) -> dict[str, dict[str, StreamReading]]:
         """What rules look at, for these kinds of streams."""
-        return {kind: {self._streams.names[n]: self._reading(n, now_ns) for n in self._sorted(kind)} for kind in kinds}
+        streams = self._streams
+        return {kind: {streams.names[n]: self._reading(n, now_ns) for n in streams.ordered(kind)} for kind in kinds}
 
     def counts(self) -> dict[str, dict[str, int]]:
         """By kind how many streams are in each state."""
@@ -173,9 +179,9 @@ class Freshness:
 
     def export(self) -> dict[str, Any]:
         """What a snapshot holds, as plain data: names, instants of the wall clock, states, gaps (bytes)."""
-        ids = np.array([number for kind in KINDS for number in self._sorted(kind)], np.int64)
+        ids = np.array([number for kind in KINDS for number in self._streams.ordered(kind)], np.int64)
         names = [(self._streams.kinds[number], self._streams.names[number]) for number in ids.tolist()]
-        venues = [self._venues(number) for number in ids.tolist()]
+        venues = [self._streams.venues(number) for number in ids.tolist()]
         plain = {name: values[ids].tolist() for name, values in self._shown().items()}
         more = {"gaps": self._gaps.export(ids), "company": self.company.export()}
         return {"version": VERSION, "streams": names, "venues": venues, **plain, **more}
@@ -279,19 +285,13 @@ class Freshness:
         allowed = float(max(self._pause[number], self._limit[number]))
         return None if allowed == np.inf else allowed
 
-    def _sorted(self, kind: str) -> Iterator[int]:
-        return (number for _, number in sorted(self._streams.ids[kind].items()))
-
-    def _venues(self, number: int) -> list[str]:
-        return self._markets.venues(int(self._streams.market[number]))
-
     def _stream(self, number: int, now_ns: int) -> Stream:
         who = self._streams.kinds[number], self._streams.names[number], STATES[self._state[number]]
         since, last = instant(self._since[number]), instant(self._arrived[number])
         age = None if last is None else (now_ns - int(self._last[number])) / SECOND
         is_open = bool(self._markets.open[max(0, self._streams.market[number])])
         gaps = int(self._gaps.counts(np.array([number]), max(self._hour, 0))[0])
-        return Stream(*who, since, last, age, self._allowed(number), is_open, gaps, self._venues(number))
+        return Stream(*who, since, last, age, self._allowed(number), is_open, gaps, self._streams.venues(number))
 
     def _reading(self, number: int, now_ns: int) -> StreamReading:
         allowed = self._allowed(number)

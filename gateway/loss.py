@@ -24,16 +24,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import repeat
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from gateway.alerting.readings import SourceReading
-from gateway.watching.names import Keys, coded, keys_of, only_name
+from gateway.watching.names import only_name
+from gateway.watching.naming import Naming, Runs
 from gateway.watching.numbering import Numbering
 from telemetry.columns import Columns
 from telemetry.errors import InvalidInput
-from telemetry.frame import Array, Text
+from telemetry.frame import Array
 from telemetry.times import ABSENT
 
 VERSION = 1
@@ -43,15 +44,6 @@ NUMBERED = "source", "source_seq"  # the columns that are looked at
 _FIRST = np.zeros(1, np.int64)
 
 
-class _Rows(NamedTuple):
-    """The rows that have a number, those of a source together, else in order; `names` says which row is whose."""
-
-    keys: Keys
-    numbers: Array
-    times: Array
-    names: Array  # their rows in the text column
-
-
 class Loss:
     """All sources."""
 
@@ -59,6 +51,7 @@ class Loss:
         self.seq = 0  # the last trade that was counted; whoever feeds says so
         self.forgotten = 0  # sources
         self.labelled: list[str] = []  # the first sources there were: they are labels of metrics, and stay so
+        self.naming = Naming()
         self._most, self._ranges = most, ranges
         self._sources: dict[str, Numbering] = {}  # the one heard of last is last
         self._names: dict[int, str] = {}  # by key, as many as there are sources
@@ -70,18 +63,17 @@ class Loss:
             return
         name = only_name(source)
         if name and not (numbers == ABSENT).any():
-            self._runs([name], numbers, columns.timestamp, np.flatnonzero(np.diff(numbers) != 1) + 1)
+            self._runs([name], _runs_of_one(numbers, columns.timestamp))
             return
-        rows = _grouped(source, numbers, columns.timestamp)
-        if not len(rows.numbers):
+        runs = self.naming.runs(source, numbers, columns.timestamp)
+        if not len(runs.rows):
             return
-        stops = np.flatnonzero((np.diff(rows.numbers) != 1) | (rows.keys[1:] != rows.keys[:-1])) + 1
-        begins = np.concatenate((_FIRST, stops))
+        of = self.naming.coded(source)
         names = [
             self._names.get(key) or self._name(key, source[row])
-            for key, row in zip(rows.keys[begins].tolist(), rows.names[begins].tolist(), strict=True)
+            for key, row in zip(of.keys[of.codes[runs.rows]].tolist(), runs.rows.tolist(), strict=True)
         ]
-        self._runs(names, rows.numbers, rows.times, stops)
+        self._runs(names, runs)
         if len(self._names) > 2 * self._most:
             self._names.clear()
 
@@ -112,12 +104,10 @@ class Loss:
             raise InvalidInput(f"loss: expected what was exported, received {error!r}") from None
         self._sources, self.seq, self.forgotten, self.labelled = sources, seq, forgotten, labelled
 
-    def _runs(self, names: list[str], numbers: Array, times: Array, stops: Array) -> None:
-        """Runs of consecutive numbers; `names` has the source of each, or one of all."""
-        begins = np.concatenate((_FIRST, stops))
-        newest = np.maximum.reduceat(times, begins).tolist()
-        firsts, starts = numbers[begins].tolist(), begins.tolist()
-        owners = names if len(names) > 1 else repeat(names[0])
+    def _runs(self, names: list[str], runs: Runs) -> None:
+        """`names` has the source of each run, or one of all."""
+        starts, firsts, newest = (each.tolist() for each in (runs.begins, runs.firsts, runs.newest))
+        owners, times = names if len(names) > 1 else repeat(names[0]), runs.times
         for name, first, start, stop, latest in zip(owners, firsts, starts, [*starts[1:], len(times)], newest):  # noqa: B905
             source = self._sources.pop(name, None)
             if source is None:
@@ -143,12 +133,6 @@ def _reading(source: Numbering) -> SourceReading:
     return SourceReading(source.missing + source.lost, *hole)
 
 
-def _grouped(source: Text, numbers: Array, times: Array) -> _Rows:
-    keys = keys_of(source)
-    single, codes = coded(keys)
-    # 16 bits: numpy sorts them by counting, in a fraction of the time.
-    order = np.argsort(codes.astype(np.uint16) if len(single) <= 1 << 16 else codes, kind="stable")
-    there = (numbers != ABSENT) & (np.diff(source.offsets) > 0)
-    if not there.all():
-        order = order[there[order]]
-    return _Rows(keys[order], numbers[order], times[order], order)
+def _runs_of_one(numbers: Array, times: Array) -> Runs:
+    begins = np.concatenate((_FIRST, np.flatnonzero(np.diff(numbers) != 1) + 1))
+    return Runs(begins, begins, numbers[begins], np.maximum.reduceat(times, begins), times)

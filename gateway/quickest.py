@@ -13,6 +13,7 @@ from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import compiled_slots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.state.patterns import Parts, compiled_parts
+from gateway.watching.naming import CompiledNaming, Naming
 from telemetry.decode_compiled import available
 
 Part = TypeVar("Part")
@@ -39,6 +40,12 @@ def new_look(compiled: bool) -> Look:
     """The way of looking at single trades."""
     quick: Callable[[], Look] = CompiledLook
     return _quickest(compiled, quick, PlainLook, "looks at single trades")
+
+
+def new_naming(compiled: bool) -> Naming:
+    """The way of telling names apart."""
+    quick: Callable[[], Naming] = CompiledNaming
+    return _quickest(compiled, quick, Naming, "names of what is watched")
 
 
 def _quickest(compiled: bool, quick: Callable[[], Part], plain: Callable[[], Part], name: str) -> Part:

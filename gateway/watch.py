@@ -29,6 +29,7 @@ from gateway.ingestion.group import Group
 from gateway.loss import NUMBERED, Loss
 from gateway.watching.calendars import load
 from gateway.watching.kept import Kept
+from gateway.watching.naming import Naming
 from gateway.watching.noted import Block, Noted, watched
 from gateway.watching.senders import CLOCKS, SenderClocks
 from gateway.watching.states import Changed
@@ -70,8 +71,14 @@ class Watch:
         self._wall_ns, self._monotonic_ns = clocks.wall_ns, clocks.monotonic_ns
         self._singles, self._noted, self._senders = Singles(), Noted(), SenderClocks()
         self._arrived = asyncio.Event()
+        self.use(Naming())
         self._newest = 0  # the last trade that is on disk
         self._saved_ns = clocks.monotonic_ns()
+
+    def use(self, naming: Naming) -> None:
+        """Tell names apart in this way, which gives the same."""
+        self.freshness.use_naming(naming)
+        self.loss.naming = self._senders.naming = naming
 
     def note(self, group: Group, committed: Committed) -> None:
         """A commit is on disk."""

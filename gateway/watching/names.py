@@ -20,6 +20,7 @@ _U64, _WORD = np.dtype("<u8"), 8
 _WHOLE = 2**64 - 1
 _BITS = (12, 18)  # 50 names have places of their own among 2^12 in three of four cases, among 2^18 nearly always
 _STEPS = 4_096  # rows whose places are kept, by length
+_QUICK_WORDS = 32  # of names that compiled code reads
 
 
 def only_name(text: Text) -> str | None:
@@ -54,6 +55,11 @@ def keys_of(text: Text) -> Keys:
     for place in range(count):
         keys += words[:, place] * _factor(1 + place)
     return keys
+
+
+def factors() -> Keys:
+    """Those of the length and of the first words of a name, for compiled code."""
+    return np.array([_factor(place) for place in range(1 + _QUICK_WORDS)], np.uint64)
 
 
 def distinct(keys: Keys) -> Keys:

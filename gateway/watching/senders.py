@@ -19,16 +19,12 @@ from collections import deque
 from dataclasses import dataclass, field
 from statistics import median
 
-import numpy as np
-
 from gateway.alerting.readings import ClockReading
-from gateway.watching.names import coded, keys_of
+from gateway.watching.naming import Naming
 from telemetry.columns import Columns
-from telemetry.times import ABSENT
 
 SLOT_NS, SLOTS = 5_000_000_000, 12  # a minute
 SOURCES = 1_000
-FURTHEST_SECONDS = 86_400.0
 CLOCKS = "source", "sent_at"  # the columns that are looked at
 
 
@@ -59,6 +55,7 @@ class SenderClocks:
     """All sources that were heard of lately."""
 
     def __init__(self) -> None:
+        self.naming = Naming()
         self._sources: dict[str, _Source] = {}  # in the order in which they were last heard of
 
     def arrived(self, columns: Columns, now_ns: int) -> None:
@@ -66,22 +63,8 @@ class SenderClocks:
         sent, source = columns.integers("sent_at"), columns.text("source")
         if sent is None or source is None:
             return
-        # Floats: any two instants have a difference then; near zero it is exact to a microsecond.
-        seconds = (columns.received_at.astype(np.float64) - sent.astype(np.float64)) / 1e9
-        rows = np.flatnonzero((sent != ABSENT) & (np.abs(seconds) <= FURTHEST_SECONDS))
-        if len(rows) == 0:
-            return
-        seconds = seconds[rows]
-        distinct, codes = coded(keys_of(source)[rows])
-        # 16 bits: numpy sorts them by counting, in a fraction of the time.
-        order = np.argsort(codes.astype(np.uint16) if len(distinct) <= 1 << 16 else codes, kind="stable")
-        counts = np.bincount(codes, minlength=len(distinct))
-        starts = np.cumsum(counts) - counts
-        ordered = seconds[order]
-        least, negative = np.minimum.reduceat(ordered, starts), np.add.reduceat((ordered < 0).astype(np.int64), starts)
-        places = rows[order[starts]].tolist()
-        found = zip(places, counts.tolist(), negative.tolist(), least.tolist(), strict=True)
-        for place, *figures in found:
+        found = self.naming.differences(columns.received_at, sent, self.naming.coded(source))
+        for place, *figures in zip(*(each.tolist() for each in found), strict=True):
             if name := source[place]:
                 self._take(name, now_ns // SLOT_NS, *figures)
 

@@ -7,14 +7,15 @@ made at its end: those of that kind that have not been heard of for longest go (
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import repeat
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gateway.watching.markets import UNKNOWN, Markets
-from gateway.watching.names import Keys, coded, keys_of, only_name
+from gateway.watching.names import Keys, only_name
+from gateway.watching.naming import Naming
 from telemetry.columns import Columns
 from telemetry.frame import Text
 from telemetry.trade import Instrument
@@ -39,6 +40,7 @@ class Streams:
         self.expected: set[int] = set()
         self.missed: Counter[str] = Counter()  # by kind, in this request
         self.forgotten: Counter[str] = Counter()
+        self.naming = Naming()
         self._markets, self._most = markets, dict(MOST) | dict(most)
         self._free: list[int] = []
         self._forget_names()
@@ -71,13 +73,21 @@ class Streams:
         known[name] = number
         return number
 
+    def ordered(self, kind: str) -> Iterator[int]:
+        """The streams of a kind by name."""
+        return (number for _, number in sorted(self.ids[kind].items()))
+
+    def venues(self, number: int) -> list[str]:
+        """The venues whose sessions a stream keeps, none when it is always open."""
+        return self._markets.venues(int(self.market[number]))
+
     def find(self, columns: Columns, request: Ids, count: int) -> tuple[Ids, Ids]:
         """(stream, request) of all streams that these trades belong to: each pair once, those of a stream together and
         in order. `request` has for each row which of `count` requests it came in, ascending, none of them empty."""
         if columns.instruments != self._table:
             self._read_table(columns.instruments)
-        rows = request, count
-        found = [_pairs(of, columns.instrument, *rows) for of in (self._venues, self._symbols)]
+        rows, instrument = (request, count), columns.instrument.astype(np.int64)
+        found = [self._pairs(of, instrument, *rows) for of in (self._venues, self._symbols)]
         texts = ((kind, columns.text(kind)) for kind in ("source", "strategy"))
         found += [self._named(kind, text, columns, rows) for kind, text in texts if text is not None]
         numbers, requests = zip(*found, strict=True)
@@ -137,18 +147,17 @@ class Streams:
             number = self.number(kind, name) if name else _NOBODY
             ids = np.array([number], np.int64)
             self._see(ids[ids >= 0], columns, None)
-            return _pairs(ids, _NONE, *rows)
-        keys = keys_of(text)
+            return self._pairs(ids, _NONE, *rows)
         known = self._keys[kind]
         if len(known) >= _CACHED:
             known.clear()
-        single, codes = coded(keys)
+        single, codes = self.naming.coded(text)
         found = list(map(known.get, single.tolist()))
         if None in found:
             found = self._add(kind, text, single, codes)
         ids = np.array(found, np.int64)
         self._see(ids[ids >= 0], columns, (ids, codes))
-        return _pairs(ids, codes, *rows)
+        return self._pairs(ids, codes, *rows)
 
     def _add(self, kind: str, text: Text, single: Keys, codes: Ids) -> list[int | None]:
         known = self._keys[kind]
@@ -185,24 +194,22 @@ class Streams:
             number = int(ids[place])
             self.market[number] = self._markets.union(int(self.market[number]), int(markets[place]))
 
-
-def _pairs(owners: Ids, codes: Ids, request: Ids, count: int) -> tuple[Ids, Ids]:
-    """(owner, request) where row i is of owners[codes[i]]; nobody's are left out. One owner has all rows."""
-    single, place = np.unique(owners, return_inverse=True)
-    if len(single) == 1:
-        numbers, requests = np.repeat(single, count), np.arange(count)
-    else:
-        pairs = place[codes] * count + request
-        if len(single) * count <= _SPARSE * len(request):  # marking them is far cheaper than sorting
-            there = np.zeros(len(single) * count, bool)
-            there[pairs] = True
-            pairs = np.flatnonzero(there)
+    def _pairs(self, owners: Ids, codes: Ids, request: Ids, count: int) -> tuple[Ids, Ids]:
+        """(owner, request) where row i is of owners[codes[i]]; nobody's are left out. One owner has all rows."""
+        single, place = np.unique(owners, return_inverse=True)
+        if len(single) == 1:
+            numbers, requests = np.repeat(single, count), np.arange(count)
         else:
-            pairs = np.unique(pairs)
-        numbers, requests = single[pairs // count], pairs % count
-    if single[0] == _NOBODY:
-        requests, numbers = requests[numbers >= 0], numbers[numbers >= 0]
-    return numbers, requests
+            if len(single) * count <= _SPARSE * len(request):  # marking them is far cheaper than sorting
+                there = np.zeros(len(single) * count, bool)
+                self.naming.mark(place, codes, request, count, there)
+                pairs = np.flatnonzero(there)
+            else:
+                pairs = np.unique(place[codes] * count + request)
+            numbers, requests = single[pairs // count], pairs % count
+        if single[0] == _NOBODY:
+            requests, numbers = requests[numbers >= 0], numbers[numbers >= 0]
+        return numbers, requests
 
 
 def pairs_of(plain: Iterable[Iterable[str]]) -> list[tuple[str, str]]:
