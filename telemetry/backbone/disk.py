@@ -1,29 +1,17 @@
-"""Files as the journal uses them, and those of the operating system.
-
-Theory of operation. What is appended goes past the page cache where that is possible: a page that is taken for it and
-written back costs several times the writing, and nobody reads a record again while the newest are in memory. Such a
-write is of whole blocks. The first one holds the end of what is there already, which is written again as it is, as the
-system does when it writes a page back. The last one is filled with the zeros that follow in the file anyway. A sync is
-needed all the same: the device has a cache of its own.
-"""
+"""Files as the journal uses them, and those of the operating system; what is appended goes past the page cache."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
-import mmap
 import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
+from telemetry.backbone.past_cache import Buffer, Buffers, PastCache
 from telemetry.errors import Stop
-
-BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
-_BUFFER_BYTES = 1 << 20
-
-Buffer = bytes | bytearray | memoryview
 
 
 class OpenFile(Protocol):
@@ -54,65 +42,11 @@ class Files(Protocol):
     def sync_directory(self, directory: Path) -> None: ...
 
 
-class PastCache:
-    """Appends to a file without the page cache."""
-
-    def __init__(self, descriptor: int) -> None:
-        """Of the open file. Raises OSError where that is not possible."""
-        self._cached, self._size = descriptor, os.fstat(descriptor).st_size
-        self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
-        self._map = mmap.mmap(-1, _BUFFER_BYTES)  # memory that begins with a page, as the system asks for
-        self._buffer = memoryview(self._map)
-        self._end = -1  # of what was appended last; the block that it lies in is in the buffer
-
-    def append(self, offset: int, data: Buffer) -> bool:
-        """Write all of it; False when the file would grow, and nothing is done then."""
-        if offset + len(data) + -(offset + len(data)) % BLOCK_BYTES > self._size:
-            return False
-        rest = memoryview(data).cast("B")
-        while len(rest):
-            room = _BUFFER_BYTES - offset % BLOCK_BYTES
-            self._write(offset, rest[:room])
-            offset, rest = offset + len(rest[:room]), rest[room:]
-        return True
-
-    def _write(self, offset: int, part: memoryview) -> None:
-        """What fits into the buffer."""
-        behind = offset % BLOCK_BYTES
-        self._take_block(offset - behind, behind)
-        end = behind + len(part)
-        stop = end + -end % BLOCK_BYTES
-        self._buffer[behind:end] = part
-        self._buffer[end:stop] = bytes(stop - end)
-        self._end = -1  # until it is written
-        written = 0
-        while written < stop:
-            written += os.pwrite(self._descriptor, self._buffer[written:stop], offset - behind + written)
-        self._end = offset + len(part)
-        if stop > BLOCK_BYTES:
-            self._buffer[:BLOCK_BYTES] = self._buffer[stop - BLOCK_BYTES : stop]
-
-    def _take_block(self, start: int, length: int) -> None:
-        """The first bytes of a block that is not in the buffer."""
-        if length and self._end != start + length:
-            self._buffer[:length] = os.pread(self._cached, length, start)
-
-    def forget(self) -> None:
-        """Something else was written: what is in the buffer may not be what is in the file."""
-        self._end = -1
-
-    def close(self) -> None:
-        """Of no use any more."""
-        self._buffer.release()
-        self._map.close()
-        os.close(self._descriptor)
-
-
 class DiskFile:
     """A file of the operating system."""
 
-    def __init__(self, descriptor: int) -> None:
-        self._descriptor = descriptor
+    def __init__(self, descriptor: int, buffers: Buffers | None = None) -> None:
+        self._descriptor, self._buffers = descriptor, buffers or Buffers()
         self._past_cache: PastCache | None = None
         self._may_pass = True
 
@@ -135,7 +69,7 @@ class DiskFile:
         if self._may_pass and self._past_cache is None:
             self._may_pass = False
             with suppress(OSError):  # not on this file system, or there is no /proc
-                self._past_cache = PastCache(self._descriptor)
+                self._past_cache = PastCache(self._descriptor, self._buffers)
         if self._past_cache is None or not self._passes(self._past_cache, offset, data):
             self.write(offset, data)
 
@@ -167,6 +101,9 @@ class DiskFile:
 class DiskFiles:
     """The real file system."""
 
+    def __init__(self) -> None:
+        self._buffers = Buffers()
+
     def lock(self, directory: Path) -> Lock:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self.sync_directory(directory.parent)
@@ -193,10 +130,10 @@ class DiskFiles:
         except OSError:
             os.close(descriptor)
             raise
-        return DiskFile(descriptor)
+        return DiskFile(descriptor, self._buffers)
 
     def open(self, path: Path) -> OpenFile:
-        return DiskFile(os.open(path, os.O_RDWR | os.O_CLOEXEC))
+        return DiskFile(os.open(path, os.O_RDWR | os.O_CLOEXEC), self._buffers)
 
     def remove(self, path: Path) -> None:
         os.unlink(path)

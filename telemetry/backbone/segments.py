@@ -19,6 +19,7 @@ Rules of this file:
 
 from __future__ import annotations
 
+import mmap
 import struct
 import threading
 from collections.abc import Sequence
@@ -34,8 +35,8 @@ from telemetry.backbone.disk import Files, OpenFile
 MAGIC = b"TTSEGMNT"
 VERSION = 1
 SEGMENT_HEADER_BYTES = 4096
-CHUNK_BYTES = 1 << 18  # of preparation: small, so that a commit beside it waits behind little
-CHUNKS = 4  # that are synced together
+CHUNK_BYTES = 1 << 20  # of preparation: a commit beside it waits behind so much; smaller ones cost more a byte
+CHUNKS = 16  # that are synced together: a sync writes the file system's own journal, and commits wait for that
 
 _HEADER = struct.Struct("<8sII16sQQ")
 _PREFIX, _SUFFIX = "journal-", ".segment"
@@ -101,6 +102,7 @@ class Spare:
         self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
+        self._zeros = mmap.mmap(-1, self._chunk)  # only read, so the system has one page for all of it
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._number = 0
@@ -173,7 +175,7 @@ class Spare:
             elif self._filled < self._size:
                 length = min(self._chunk, self._size - self._filled)
                 write = self._file.write if self._cached else self._file.append
-                write(self._filled, bytes(length))
+                write(self._filled, memoryview(self._zeros)[:length])
                 self._filled += length
                 if self._filled % (CHUNKS * self._chunk) == 0 or self._filled == self._size:
                     self._file.sync()

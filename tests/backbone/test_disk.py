@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 import random
 from collections.abc import Iterator
@@ -11,7 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.backbone.disk import BLOCK_BYTES, DiskFiles, OpenFile
+from telemetry.backbone.disk import DiskFiles, OpenFile
+from telemetry.backbone.past_cache import BLOCK_BYTES
 
 SIZE = 3 << 20
 
@@ -69,6 +71,29 @@ def test_appends_of_any_size_read_as_what_was_written_with_zeros_behind(tmp_path
             end += size
             assert path.read_bytes() == expected
     assert end < SIZE
+
+
+def test_whole_blocks_in_memory_of_whole_pages_and_others_follow_each_other(tmp_path: Path) -> None:
+    path, pages = tmp_path / "file", mmap.mmap(-1, 2 * BLOCK_BYTES)
+    pages[:] = bytes(range(256)) * (2 * BLOCK_BYTES // 256)
+    whole = memoryview(pages)
+    parts: list[bytes | memoryview] = [whole, b"a" * 100, whole[: BLOCK_BYTES - 100], whole]
+    parts += [whole[64 : 64 + BLOCK_BYTES], whole[:BLOCK_BYTES]]
+    with created(path) as file:
+        for number, part in enumerate(parts):
+            file.append(sum(map(len, parts[:number])), part)
+    assert path.read_bytes() == b"".join(parts).ljust(SIZE, b"\0")
+
+
+def test_what_one_file_left_in_memory_does_not_come_into_the_next_one(tmp_path: Path) -> None:
+    files, paths = DiskFiles(), [tmp_path / "one", tmp_path / "other"]
+    for path, byte in zip(paths, (b"a", b"b"), strict=True):
+        file = files.create(path, SIZE)
+        file.write(0, byte * 30)
+        file.append(30, byte * (BLOCK_BYTES + 1))
+        file.close()
+    for path, byte in zip(paths, (b"a", b"b"), strict=True):
+        assert path.read_bytes() == (byte * (BLOCK_BYTES + 31)).ljust(SIZE, b"\0")
 
 
 def test_an_append_goes_on_in_the_middle_of_a_block_of_a_file_that_was_opened_again(tmp_path: Path) -> None:

@@ -425,6 +425,7 @@ class ObservedFiles(DiskFiles):
     """The real disk; `synced` is set by every sync of the first segment once `watch` is."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.watch, self.synced = threading.Event(), threading.Event()
 
     def create(self, path: Path, size: int) -> OpenFile:

@@ -1,0 +1,100 @@
+"""Appending to a file past the page cache.
+
+Theory of operation. A page that is taken for what is appended, and written back, costs several times the writing, and
+nobody reads a record again while the newest are in memory. A write past the cache is of whole blocks. The first one
+holds the end of what is there already, which is written again as it is, as the system does when it writes a page back.
+The last one is filled with the zeros that follow in the file anyway. A sync is needed all the same: the device has a
+cache of its own.
+"""
+
+from __future__ import annotations
+
+import mmap
+import os
+
+import numpy as np
+
+BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
+_BUFFER_BYTES = 4 << 20  # of one write: after each one the interpreter's lock is waited for
+
+Buffer = bytes | bytearray | memoryview
+
+
+class Buffers:
+    """Memory that begins with a page, as the system asks for: that of a closed file is for the next one."""
+
+    def __init__(self) -> None:
+        self._free: list[mmap.mmap] = []
+
+    def take(self) -> mmap.mmap:
+        """For one file."""
+        return self._free.pop() if self._free else mmap.mmap(-1, _BUFFER_BYTES)
+
+    def give_back(self, taken: mmap.mmap) -> None:
+        """No view of it is left."""
+        self._free = [taken]
+
+
+class PastCache:
+    """Appends to a file without the page cache."""
+
+    def __init__(self, descriptor: int, buffers: Buffers) -> None:
+        """Of the open file. Raises OSError where that is not possible."""
+        self._cached, self._size, self._buffers = descriptor, os.fstat(descriptor).st_size, buffers
+        self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
+        self._map: mmap.mmap | None = None
+        self._end = -1  # of what was appended last; the block that it lies in is in the buffer
+
+    def append(self, offset: int, data: Buffer) -> bool:
+        """Write all of it; False when the file would grow, and nothing is done then."""
+        if offset + len(data) + -(offset + len(data)) % BLOCK_BYTES > self._size:
+            return False
+        rest = memoryview(data).cast("B")
+        if offset % BLOCK_BYTES == 0 == len(rest) % BLOCK_BYTES and _begins_with_a_block(rest):
+            self._end = -1
+            self._write_blocks(offset, rest)
+            return True
+        while len(rest):
+            room = _BUFFER_BYTES - offset % BLOCK_BYTES
+            self._write(offset, rest[:room])
+            offset, rest = offset + len(rest[:room]), rest[room:]
+        return True
+
+    def _write(self, offset: int, part: memoryview) -> None:
+        """What fits into the buffer."""
+        if self._map is None:
+            self._map = self._buffers.take()
+        with memoryview(self._map) as buffer:
+            behind = offset % BLOCK_BYTES
+            if behind and self._end != offset:  # the first bytes of a block that is not in the buffer
+                buffer[:behind] = os.pread(self._cached, behind, offset - behind)
+            end = behind + len(part)
+            stop = end + -end % BLOCK_BYTES
+            buffer[behind:end] = part
+            buffer[end:stop] = bytes(stop - end)
+            self._end = -1  # until it is written
+            self._write_blocks(offset - behind, buffer[:stop])
+            self._end = offset + len(part)
+            if stop > BLOCK_BYTES:
+                buffer[:BLOCK_BYTES] = buffer[stop - BLOCK_BYTES : stop]
+
+    def _write_blocks(self, offset: int, blocks: memoryview) -> None:
+        written = 0
+        while written < len(blocks):
+            written += os.pwrite(self._descriptor, blocks[written:], offset + written)
+
+    def forget(self) -> None:
+        """Something else was written: what is in the buffer may not be what is in the file."""
+        self._end = -1
+
+    def close(self) -> None:
+        """Of no use any more."""
+        if self._map is not None:
+            self._buffers.give_back(self._map)
+            self._map = None
+        os.close(self._descriptor)
+
+
+def _begins_with_a_block(data: memoryview) -> bool:
+    """Whether it can be written without the buffer."""
+    return np.frombuffer(data, np.uint8).ctypes.data % BLOCK_BYTES == 0 if len(data) else False
