@@ -26,11 +26,12 @@ class Look(Protocol):
         """Read codes, prices and quantities of a commit's trades into places `at` on. `numbers` are the codes of its
         instruments."""
 
-    def take(
-        self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int
-    ) -> tuple[int, Ints]:
-        """Take in the trades start..stop - 1, at least one: (TAKEN, places of those that do not pass, ascending). Or
-        does nothing: (DUE, the instruments whose limits are to be renewed first), (HALVE, nothing)."""
+    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
+        """What comes of the trades start..stop - 1, at least one: (TAKEN, nothing) when they can be taken in, (HALVE,
+        nothing), or (DUE, the instruments whose limits are to be renewed first)."""
+
+    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
+        """Take in these trades; the places of those that do not pass, ascending."""
 
     def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
         """Renew what is known of these instruments, each with at least FIRST trades, and the limits of all rules."""
@@ -46,9 +47,19 @@ class PlainLook:
         np.multiply(columns.price, _POWERS.take(columns.price_scale), out=prices)
         np.multiply(columns.quantity, _POWERS.take(columns.quantity_scale), out=quantities)
 
-    def take(
-        self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int
-    ) -> tuple[int, Ints]:
+    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
+        """See Look."""
+        lengths = np.bincount(codes[start:stop])
+        present = np.flatnonzero(lengths)
+        before = rings.count[present]
+        if (lengths[present] > before.clip(FIRST, RING)).any():
+            return HALVE, _ZERO[:0]
+        late = before - rings.due[present]
+        if (late >= 0).any():  # those that are half due go with them: one renewal of many is far cheaper than many
+            return DUE, present[(late >= 0) | ((late >= -STEP // 2) & (before >= STEP))]
+        return TAKEN, _ZERO[:0]
+
+    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
         """See Look."""
         codes = codes[start:stop]
         rows = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits: radix sort
@@ -57,11 +68,6 @@ class PlainLook:
         lengths = np.concatenate((starts[1:], (len(rows),))) - starts
         present = ordered[starts]
         before = rings.count[present]
-        if (lengths > before.clip(FIRST, RING)).any():
-            return HALVE, _ZERO[:0]
-        late = before - rings.due[present]
-        if (late >= 0).any():  # those that are half due go with them: one renewal of many is far cheaper than many
-            return DUE, present[(late >= 0) | ((late >= -STEP // 2) & (before >= STEP))]
         prices, quantities = prices[start:stop].take(rows), quantities[start:stop].take(rows)
         found = _beyond(rings, ordered, prices, quantities)
         place = np.arange(len(rows)) + np.repeat(before - starts, lengths)
@@ -69,7 +75,7 @@ class PlainLook:
         for last, values in zip(rings.last, (prices, quantities), strict=True):
             last.reshape(-1)[place] = values
         rings.count[present] = before + lengths
-        return TAKEN, np.sort(rows[found]) + start
+        return np.sort(rows[found]) + start
 
     def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
         """See Look."""
@@ -123,17 +129,20 @@ class CompiledLook:
         price, quantity = (columns.price, columns.price_scale), (columns.quantity, columns.quantity_scale)
         self._kernels.collect(numbers, columns.instrument, *price, *quantity, _POWERS, at, *into)
 
-    def take(
-        self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int
-    ) -> tuple[int, Ints]:
+    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
         """See Look."""
         if len(self._lengths) < len(rings.count):
             self._lengths = np.zeros(len(rings.count), np.int64)
         found, results = np.empty(stop - start + 1, np.int64), self._results
         results[0] = 0
-        state = rings.count, rings.due, rings.low, rings.high.reshape(-1), rings.last.reshape(-1)
-        what = self._kernels.look(codes, prices, quantities, start, stop, *state, self._lengths, found, results)
-        return what, found[: results[0]]
+        state = rings.count, rings.due, self._lengths
+        return self._kernels.judge(codes, start, stop, *state, found, results), found[: results[0]]
+
+    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
+        """See Look."""
+        found = np.empty(stop - start, np.int64)
+        state = rings.count, rings.low, rings.high.reshape(-1), rings.last.reshape(-1)
+        return found[: self._kernels.take(codes, prices, quantities, start, stop, *state, found)]
 
     def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
         """See Look."""

@@ -69,16 +69,16 @@ class Recent:
         yield from self._feed((codes, prices, quantities), 0, len(codes))
 
     def _feed(self, batch: tuple[Ints, Floats, Floats], start: int, stop: int) -> Iterator[tuple[Limits, Ints]]:
-        what, found = self.look.take(self.rings, *batch, start, stop)
+        codes, *values = batch
+        what, due = self.look.judge(self.rings, codes, start, stop)
         if what == HALVE:  # judge the end of a large batch by what its beginning says
             half = start + (stop - start) // 2
             yield from self._feed(batch, start, half)
             yield from self._feed(batch, half, stop)
             return
         if what == DUE:
-            self._renew(found)
-            what, found = self.look.take(self.rings, *batch, start, stop)
-        codes, *values = batch
+            self._renew(due)
+        found = self.look.take(self.rings, *batch, start, stop)
         for limits in self._limits if len(found) else ():
             if len(beyond := found[limits.beyond(codes[found], values[limits.row][found])]):
                 yield limits, beyond

@@ -26,7 +26,7 @@ class Singles:
         are valid until the next call."""
         size = sum(map(len, commits))
         if size > len(self._places):
-            self._grow(size)
+            self._grow(2 * size)
         at = 0
         for columns in commits:
             numbers = np.fromiter(map(self._number, columns.instruments), np.int64, len(columns.instruments))

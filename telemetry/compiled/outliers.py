@@ -41,13 +41,16 @@ def collect(
 
 @part
 def _count(codes: Array, start: int, stop: int, lengths: Array, found: Array) -> int:
-    """How many trades each instrument has, in `lengths`, and in `found` each instrument once; how many they are."""
+    """How many trades each instrument has, in `lengths`, and in `found` each instrument once; how many they are. Ends
+    at the first that has more than any batch may."""
     number = 0
     for place in range(start, stop):
         code = codes[place]
         found[number] = code
         number += lengths[code] == 0
         lengths[code] += 1
+        if lengths[code] > RING:
+            break
     return number
 
 
@@ -79,22 +82,26 @@ def _due(present: Array, number: int, count: Array, due: Array) -> int:
 
 
 @entry(
-    *(INTEGERS, DOUBLES, DOUBLES, INTEGER, INTEGER), *(INTEGERS, INTEGERS, DOUBLES, DOUBLES, SINGLES),
-    *(INTEGERS, INTEGERS, INTEGERS),
+    *(INTEGERS, INTEGER, INTEGER), *(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS),
 )  # fmt: skip
-def look(
-    codes: Array, prices: Array, quantities: Array, start: int, stop: int,
-    count: Array, due: Array, low: Array, high: Array, last: Array,
-    lengths: Array, found: Array, results: Array,
+def judge(
+    codes: Array, start: int, stop: int, count: Array, due: Array, lengths: Array, found: Array, results: Array,
 ) -> int:  # fmt: skip
-    """What comes of the trades start..stop - 1, with `results` places (or instruments) in `found`, which has room for
-    one more than they are. `lengths` are zeros, and are so afterwards."""
+    """What comes of the trades start..stop - 1: with DUE, `results` instruments in `found`, which has room for one more
+    than they are. `lengths` are zeros, and are so afterwards."""
     number = _count(codes, start, stop, lengths, found)
     what = _judged(found, number, count, due, lengths)
     if what == DUE:
         results[0] = _due(found, number, count, due)
-    if what != TAKEN:
-        return what
+    return what
+
+
+@entry(*(INTEGERS, DOUBLES, DOUBLES, INTEGER, INTEGER), *(INTEGERS, DOUBLES, DOUBLES, SINGLES, INTEGERS))
+def take(
+    codes: Array, prices: Array, quantities: Array, start: int, stop: int,
+    count: Array, low: Array, high: Array, last: Array, found: Array,
+) -> int:  # fmt: skip
+    """Take in the trades start..stop - 1: the places of those that do not pass in `found`, and how many they are."""
     instruments, number = len(count), 0
     for place in range(start, stop):
         code, price, quantity = codes[place], prices[place], quantities[place]
@@ -105,8 +112,7 @@ def look(
         last[at] = price
         last[instruments * RING + at] = quantity
         count[code] += 1
-    results[0] = number
-    return what
+    return number
 
 
 @part
