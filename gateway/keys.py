@@ -65,6 +65,7 @@ class KeyIndex:
     def __init__(self, capacity: int = CAPACITY, *, pending: int = PENDING, slots: MakeSlots = Slots) -> None:
         """At most so many keys are `pending`: claimed, and neither settled nor released."""
         self._ring = Ring(capacity, pending=pending, slots=slots)
+        self._ring.entries.take_quiet_pages(0)
 
     @property
     def newest_seq(self) -> int:
@@ -101,6 +102,7 @@ class KeyIndex:
     def settle(self, count: int, newest_seq: int) -> None:
         """The first `count` keys, and trades up to `newest_seq`, with a key or without, are committed."""
         self._ring.settle(count, newest_seq)
+        self._ring.entries.take_quiet_pages(count)
 
     def release(self) -> None:
         """Forget all keys that are pending: their commits failed."""

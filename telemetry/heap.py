@@ -2,7 +2,8 @@
 
 The C library gives large blocks back to the system when they are freed, and the system clears every page of the next
 one: a quarter of what the gateway had to do for a trade that is read back from the journal. So blocks up to BLOCK_BYTES
-come from the heap, and up to KEPT_BYTES that are free at its end stay there.
+come from the heap, and up to KEPT_BYTES that are free at its end stay there. The heap grows by GROWTH_BYTES of
+addresses at a time: each time it waits until no other thread takes memory from the system, which can be milliseconds.
 """
 
 from __future__ import annotations
@@ -11,7 +12,8 @@ import ctypes
 
 BLOCK_BYTES = 8 << 20  # tables that grow are larger soon, and shall not be cleared at once
 KEPT_BYTES = 64 << 20
-_TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3  # names of mallopt(3)
+GROWTH_BYTES = 16 << 20  # memory is only used when it is written to
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3  # names of mallopt(3)
 
 
 def keep_freed_memory() -> bool:
@@ -19,5 +21,5 @@ def keep_freed_memory() -> bool:
     tell = getattr(ctypes.CDLL(None), "mallopt", None)
     if tell is None:
         return False
-    told = [tell(name, value) for name, value in ((_MMAP_THRESHOLD, BLOCK_BYTES), (_TRIM_THRESHOLD, KEPT_BYTES))]
-    return all(told)
+    values = {_MMAP_THRESHOLD: BLOCK_BYTES, _TRIM_THRESHOLD: KEPT_BYTES, _TOP_PAD: GROWTH_BYTES}
+    return all(tell(name, value) for name, value in values.items())

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from gateway.ingestion.entries import Entries
-from gateway.ingestion.slots import MANY, Claimed, Slots
+from gateway.ingestion.slots import MANY, Claimed, Slots, Tags
 from telemetry.digests import Keys
 
 _PIECE = 1 << 16  # entries: a call that holds no lock, of less than a millisecond
@@ -21,8 +21,8 @@ _PIECE = 1 << 16  # entries: a call that holds no lock, of less than a milliseco
 class CompiledSlots(Slots):
     """`kernels` is telemetry.compiled.table, compiled when it is imported if need be."""
 
-    def __init__(self, kernels: Any, count: int, places: int) -> None:
-        super().__init__(count, places)
+    def __init__(self, kernels: Any, count: int, places: int, memory: Tags | None = None) -> None:
+        super().__init__(count, places, memory)
         self._kernels = kernels
         self._hashing = self._factor, self._shift, self.place_bits
         self._filling: threading.Thread | None = None

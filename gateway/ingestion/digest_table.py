@@ -16,13 +16,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from gateway.ingestion.entries import FOUR, SEQ, U64, Entries
+from gateway.ingestion.entries import CROWDED, FOUR, SEQ, U64, Entries
 from gateway.ingestion.slots import I64, Claimed, MakeSlots, Slots
 from telemetry.digests import Keys
 
 _FIRST_SLOTS = 1 << 14
 _FULL = 0.55  # share of slots in use at which a new table is begun
-_CROWDED = 0.75  # never more than this: a search would take too many steps
 _FRESH = 0.4  # at most so many are in use when it is finished
 _BACKFILL = 8  # old entries that go to the new table with each new one
 _BACKFILL_MIN = 2048  # fewer are not worth a call
@@ -157,21 +156,25 @@ class Ring:
         count = _FIRST_SLOTS
         while entries > _FRESH * count:
             count *= 2
-        return self._make(count, self.entries.size)
+        return self._make(count, self.entries.size, self.entries.lend(count))
 
     def _make_room(self, added: int) -> None:
-        """Before so many entries that the step by step way would come too late (large ones into a small table)."""
-        if self._slots.used + added <= _CROWDED * self._slots.count and (
-            self._next is None or self._next.used + added <= _CROWDED * self._next.count
+        """Before so many entries that the step by step way would come too late (large ones into a small table), or a
+        search would take too many steps."""
+        if self._slots.used + added <= CROWDED * self._slots.count and (
+            self._next is None or self._next.used + added <= CROWDED * self._next.count
         ):
+            self.entries.reach(self.written + added)
             return
         live = min(self.written, self.entries.size)
         slots, missing = self._cold, max(self._beside, self.written - live)
-        if slots is None or live + added > _CROWDED * slots.count:
+        if slots is not None:
+            slots.wait()  # also when it is left: its memory may be that of the next entries
+        if slots is None or live + added > CROWDED * slots.count:
             slots, missing = self._table_for(live + added), self.written - live
-        slots.wait()
         self._put(slots, missing, self.written - missing)
         self._slots, self._cold, self._next = slots, None, None
+        self.entries.reach(self.written + added)
 
     def _warm(self, slots: Slots) -> None:
         if slots.warm(self._owed * _WARM_SLOTS):

@@ -10,6 +10,8 @@ import ctypes
 import sys
 import threading
 import time
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy.typing as npt
@@ -17,11 +19,16 @@ import numpy.typing as npt
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE: as if each page were written to
 _PAGE = 4096
 _PIECE = 1 << 18  # bytes: while one is taken, whoever maps memory waits
+_SPANS = 64  # that wait for a quiet time; the first ones are forgotten when there are more
+_QUIET = 0.2  # share of a core that the process uses at most in a quiet time
+_BUSY_SECONDS, _QUIET_SECONDS = 0.1, 0.01  # until the next look
+_PIECES = 8  # of a quiet time until the next look: 2 MB, in a virtual machine four milliseconds
 # ctypes gives the GIL back while it runs.
 _madvise: Any = ctypes.CDLL(None).madvise if sys.platform == "linux" else None
+Array = npt.NDArray[Any]
 
 
-def take_pages(array: npt.NDArray[Any]) -> threading.Thread | None:
+def take_pages(array: Array) -> threading.Thread | None:
     """Begin to take the memory of an array; None when this system cannot. It is done when the thread has ended."""
     if _madvise is None:
         return None
@@ -30,12 +37,63 @@ def take_pages(array: npt.NDArray[Any]) -> threading.Thread | None:
     return thread
 
 
-def _take(array: npt.NDArray[Any]) -> None:
+def _take(array: Array) -> None:
+    for address, size in _pieces(array):
+        began = time.perf_counter()
+        if not _populate(address, size):
+            return
+        time.sleep(time.perf_counter() - began)  # whoever shares this core has his turn
+
+
+def _pieces(array: Array) -> Iterator[tuple[int, int]]:
+    """Address and size of each piece of the whole pages of an array."""
     address = array.ctypes.data
     start = address + -address % _PAGE
     stop = (address + array.nbytes) // _PAGE * _PAGE
     for piece in range(start, stop, _PIECE):
-        began = time.perf_counter()
-        if _madvise(ctypes.c_void_p(piece), ctypes.c_size_t(min(_PIECE, stop - piece)), _POPULATE_WRITE):
+        yield piece, min(_PIECE, stop - piece)
+
+
+def _populate(address: int, size: int) -> bool:
+    return not _madvise(ctypes.c_void_p(address), ctypes.c_size_t(size), _POPULATE_WRITE)
+
+
+def _used_by_others() -> float:
+    return time.process_time() - time.thread_time()
+
+
+class QuietPages:
+    """Takes memory while the process has little else to do: what comes in a burst then finds it there.
+
+    `want` is for one thread."""
+
+    def __init__(self, used_seconds: Callable[[], float] = _used_by_others) -> None:
+        """`used_seconds`: of a core, by all but the thread that asks."""
+        self._used_seconds = used_seconds
+        self._wanted: deque[Array] = deque(maxlen=_SPANS)
+        self._thread: threading.Thread | None = None
+
+    def want(self, array: Array) -> None:
+        """Take the memory of this array, after what was wanted before; less than a piece is not worth a thread."""
+        if array.nbytes < _PIECE:
             return
-        time.sleep(time.perf_counter() - began)  # whoever shares this core has his turn
+        self._wanted.append(array)
+        if _madvise is not None and (self._thread is None or not self._thread.is_alive()):
+            self._thread = threading.Thread(target=self._run, name="quiet pages", daemon=True)
+            self._thread.start()
+
+    def _run(self) -> None:
+        while self._wanted:
+            for number, (address, size) in enumerate(_pieces(self._wanted.popleft())):
+                if number % _PIECES == 0:
+                    self._wait_for_quiet()
+                if not _populate(address, size):
+                    return
+
+    def _wait_for_quiet(self) -> None:
+        pause, share = _QUIET_SECONDS, 1.0
+        while share > _QUIET:
+            began, used = time.monotonic(), self._used_seconds()
+            time.sleep(pause)
+            share = (self._used_seconds() - used) / (time.monotonic() - began)
+            pause = _BUSY_SECONDS

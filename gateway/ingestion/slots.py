@@ -38,7 +38,8 @@ class Claimed(NamedTuple):
 class Slots:
     """Slots in NumPy, and one by one for a few."""
 
-    def __init__(self, count: int, places: int) -> None:
+    def __init__(self, count: int, places: int, memory: Tags | None = None) -> None:
+        """So many slots, in this memory, which is all 0, or in their own."""
         self.count = count
         self.used = 0
         self._warmed = 0
@@ -47,7 +48,7 @@ class Slots:
         self._tag_mask = (1 << (32 - self.place_bits)) - 1
         # Also where the digests' secret is a known one, nobody can choose keys that meet in one slot.
         self._factor = secrets.randbits(64) | 1
-        self._table = np.zeros(count, np.uint32)  # np.empty would be in huge pages: a pause for each
+        self._table = np.zeros(count, np.uint32) if memory is None else memory
         self._view = self._table.data
         self._taking = take_pages(self._table) if count >= MANY else None
 
@@ -217,7 +218,7 @@ class Slots:
             self._take_one(at, what)
 
 
-MakeSlots = Callable[[int, int], Slots]  # from the number of slots, and of places
+MakeSlots = Callable[[int, int, Tags], Slots]  # from the number of slots, and of places; and memory, all 0
 
 
 def _first_rows(digests: U64) -> I64 | None:

@@ -349,7 +349,7 @@ def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots:
     entries = Entries(1000, FOUR)
     block = np.random.default_rng(5).integers(1, 1 << 63, (1000, FOUR), np.uint64)
     entries.write(0, block)
-    table = slots(MANY, entries.size)
+    table = slots(MANY, entries.size, entries.lend(MANY))
     spans = entries.spans(600, 900)  # around the end of the ring
     assert table.take_beside(entries, spans) == (slots is not Slots)
     if slots is not Slots:
@@ -365,8 +365,8 @@ def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots:
 class LateSlots(Slots):
     """As if the thread that takes up old entries had no time before it is waited for."""
 
-    def __init__(self, count: int, places: int) -> None:
-        super().__init__(count, places)
+    def __init__(self, count: int, places: int, memory: npt.NDArray[np.uint32]) -> None:
+        super().__init__(count, places, memory)
         self._left: tuple[Entries, list[tuple[int, int]]] | None = None
 
     def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
@@ -419,6 +419,36 @@ def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are
             assert window.all()
             assert found.sum() == len(window)
             assert (seqs[found] == np.arange(index.newest_seq - len(window) + 1, index.newest_seq + 1)).all()
+
+
+def test_slots_are_lent_the_memory_of_entries_that_come_later_than_they_are_in_use() -> None:
+    entries = Entries(100_000, FOUR)
+    small, large = entries.lend(1 << 14), entries.lend(1 << 16)
+    entries.reach(int(0.75 * (1 << 14)))  # the most that are found by the small ones
+    assert np.shares_memory(small, entries.rows[int(0.75 * (1 << 14)) :])
+    assert np.shares_memory(large, entries.rows[int(0.75 * (1 << 16)) : int(0.875 * (1 << 16))])
+    assert not np.shares_memory(large, entries.rows[: int(0.75 * (1 << 16))])
+    small[:] = 1
+    assert not large.any()
+    assert (len(small), len(large)) == (1 << 14, 1 << 16)
+
+
+@pytest.mark.parametrize(
+    "slots",
+    [pytest.param(1 << 15, id="as many as before"), pytest.param(1 << 17, id="behind the end of the ring")],
+)
+def test_slots_have_their_own_memory_where_that_of_later_entries_is_not_all_0(slots: int) -> None:
+    entries = Entries(100_000, FOUR)
+    entries.lend(1 << 15)[:] = 1
+    own = entries.lend(slots)
+    assert not own.any()
+    assert not np.shares_memory(own, entries.flat)
+
+
+def test_slots_have_their_own_memory_when_entries_were_written_where_it_would_be() -> None:
+    entries = Entries(100_000, FOUR)
+    entries.reach(int(0.75 * (1 << 15)) + 1)
+    assert not np.shares_memory(entries.lend(1 << 15), entries.flat)
 
 
 def test_a_run_larger_than_the_window_keeps_its_last_keys(slots: MakeSlots) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import struct
 import sys
+import threading
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from gateway.ingestion.entries import AHEAD, FOUR, Entries
-from gateway.ingestion.pages import take_pages
+from gateway.ingestion.pages import QuietPages, take_pages
 
 SIZE = 4 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
@@ -54,3 +55,25 @@ def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that()
         assert time.monotonic() < deadline, "the memory of the next entries did not come"
     entries.take_pages(2)
     assert share_there(entries.rows[4 * AHEAD :]) == 0
+
+
+def test_memory_is_taken_in_a_quiet_time_and_not_while_the_process_works() -> None:
+    array, looks = mapped(), 0
+    works, looked = threading.Event(), threading.Event()
+    works.set()
+
+    def used_seconds() -> float:
+        """A whole core is used as long as it works."""
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            looked.set()
+        return time.monotonic() if works.is_set() else 0
+
+    QuietPages(used_seconds).want(array)
+    assert looked.wait(10), "the thread did not look for a quiet time"
+    assert share_there(array) == 0
+    works.clear()
+    deadline = time.monotonic() + 10
+    while share_there(array) < 1:
+        assert time.monotonic() < deadline, "the memory did not come in a quiet time"

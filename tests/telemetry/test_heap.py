@@ -32,3 +32,23 @@ def faults(*, kept: bool) -> int:
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
 def test_freed_memory_stays_for_the_next_who_wants_as_much() -> None:
     assert faults(kept=True) * 4 < faults(kept=False)
+
+
+GROWING = """
+import ctypes
+from telemetry.heap import keep_freed_memory
+assert keep_freed_memory()
+end = ctypes.CDLL(None).sbrk
+end.restype = ctypes.c_void_p
+ends, blocks = set(), []
+for _ in range(400):
+    blocks.append(bytes(100_000))
+    ends.add(end(0))
+print(len(ends))
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_the_heap_asks_for_addresses_some_times_and_not_with_each_block() -> None:
+    done = subprocess.run([sys.executable, "-c", GROWING], capture_output=True, text=True, check=True)
+    assert 2 <= int(done.stdout) <= 5
