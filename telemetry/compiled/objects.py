@@ -125,7 +125,7 @@ def _shaped_at(text: Array, place: int, newline: int, slots: Array, follows: Arr
     """The fields that begin as those of the shape, byte for byte: how many, and the place behind the last value."""
     fields = follows[at.SHAPE]
     for index in range(fields):
-        one = at.SHAPE + 1 + 3 * index
+        one = at.SHAPE + 1 + at.OF_SHAPE * index
         field, start, value = follows[one], follows[one + 1], follows[one + 2]
         size = value - start
         if size < WORD_BYTES or size > 3 * WORD_BYTES or not _is_same(text, place, start, size):
@@ -145,9 +145,9 @@ def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array
         return DOUBT
     known, place = _shaped_at(text, place, newline, slots, follows)
     seen, last = 0, len(at.FIELDS)
-    for index in range(known):
-        last = follows[at.SHAPE + 1 + 3 * index]
-        seen |= 1 << last
+    if known > 0:
+        one = at.SHAPE + 1 + at.OF_SHAPE * (known - 1)
+        last, seen = follows[one], follows[one + 3]
     if place == DOUBT:
         return DOUBT
     if known == 0 or text[place] != _CLOSE:
@@ -185,8 +185,8 @@ def _fields_at(
         if text[place] != _COLON:
             return DOUBT, seen
         place = skip(text, place + 1, newline)
-        one = at.SHAPE + 1 + 3 * known
-        follows[one], follows[one + 1], follows[one + 2] = field, start, place
+        one = at.SHAPE + 1 + at.OF_SHAPE * known
+        follows[one], follows[one + 1], follows[one + 2], follows[one + 3] = field, start, place, seen
         known += 1
         place = _value_at(text, place, slots, field)
         if place == DOUBT:

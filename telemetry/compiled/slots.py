@@ -52,10 +52,11 @@ KNOWN = HAVE + len(INTEGER_COLUMNS) - ALWAYS  # the number of instruments
 RECORDS = KNOWN + 1  # the bytes of their records, see columns.collect
 RESULT = RECORDS + 1
 # Behind all: the field that came behind each one last time, and first in a trade; then the shape of the last trade that
-# had another one than those before: how many fields, and of each its number and where it and its value began; then what
-# was in the slots from SEEN to RESULT before the last body.
+# had another one than those before: how many fields, and of each its number, where it and its value began, and a bit
+# for each field up to it; then what was in the slots from SEEN to RESULT before the last body.
 SHAPE = len(FIELDS) + 1
-MARK = SHAPE + 1 + 3 * len(FIELDS)
+OF_SHAPE = 4  # integers for each of its fields
+MARK = SHAPE + 1 + OF_SHAPE * len(FIELDS)
 FOLLOWS = MARK + RESULT - SEEN
 
 # The memory that one pass over many trades works in: what of each type it has for each trade, in this order.

@@ -33,7 +33,7 @@ _WORD_POWER = 10**WORD_BYTES
 # From two, four, eight digits in a word to their value: see _eight.
 _BY_TWO, _BY_FOUR, _BY_EIGHT = np.uint64(1 + (10 << 8)), np.uint64(1 + (100 << 16)), np.uint64(1 + (10_000 << 32))
 _BYTES, _TWOS, _FOURS = np.uint64(0x0F0F0F0F0F0F0F0F), np.uint64(0x00FF00FF00FF00FF), np.uint64(0x0000FFFF0000FFFF)
-_8, _16, _32 = np.uint64(8), np.uint64(16), np.uint64(32)
+_ONE, _8, _16, _32 = np.uint64(1), np.uint64(8), np.uint64(16), np.uint64(32)
 _NO_DIGIT = 1 << 20  # more than any two or four digits can be
 _DIGIT = np.array([code - _ZERO if _ZERO <= code < _ZERO + 10 else _NO_DIGIT for code in range(256)], np.int64)
 _POWERS = 10 ** np.arange(MAX_SCALE + 1, dtype=np.int64)
@@ -91,21 +91,11 @@ def decimal_at(text: Array, at: int, slots: Array, slot: int) -> int:
     at += quoted
     negative = text[at] == _MINUS
     at += negative
-    start = at + (text[at] == _ZERO)
-    mantissa, end = _digits(text, start, 0)
-    size = end - start
-    if (start > at) == (size > 0):  # 0 before another digit, or no digit
-        return DOUBT
-    scale = 0
-    if text[end] == _DOT:
-        start = end + 1
-        mantissa, end = _digits(text, start, mantissa)
-        scale = end - start
-        size += scale
-        if scale == 0:
+    mantissa, scale, end = _short(text, at)
+    if end == DOUBT:
+        mantissa, scale, end = _long(text, at)
+        if end == DOUBT:
             return DOUBT
-    if size > MAX_DIGITS:
-        return DOUBT
     last = end - 1
     while scale > 0 and text[last] == _ZERO:
         mantissa //= 10
@@ -118,6 +108,46 @@ def decimal_at(text: Array, at: int, slots: Array, slot: int) -> int:
     slots[slot] = -mantissa if negative else mantissa
     slots[slot + 1] = scale
     return end + quoted
+
+
+@part
+def _short(text: Array, at: int) -> tuple[int, int, int]:
+    """Mantissa, scale and end of at most eight characters: the digits behind the dot are put next to those before it.
+    DOUBT as the end of what is no such number, or longer."""
+    word = word_at(text, at) ^ _ZEROS
+    others = ((word & _LOW_BITS) + _ABOVE_NINE | word) & _HIGH_BITS
+    whole = trailing_zeros(others) >> 3 if others != _NONE else WORD_BYTES
+    if whole == 0 or whole >= WORD_BYTES - 1 or (whole > 1 and text[at] == _ZERO):
+        return 0, 0, DOUBT
+    size, end = whole, at + whole
+    if text[end] == _DOT:
+        rest = others & (others - _ONE)
+        size = trailing_zeros(rest) >> 3 if rest != _NONE else WORD_BYTES
+        end = at + size
+        size -= 1
+        if size == whole or (rest == _NONE and _DIGIT[text[end]] != _NO_DIGIT):
+            return 0, 0, DOUBT
+        before = (_ONE << np.uint64(8 * whole)) - _ONE
+        word = word & before | word >> _8 & ~before
+    return _eight(word << np.uint64(64 - 8 * size)), size - whole, end
+
+
+@part
+def _long(text: Array, at: int) -> tuple[int, int, int]:
+    """As _short, of any length."""
+    start = at + (text[at] == _ZERO)
+    mantissa, end = _digits(text, start, 0)
+    size = end - start
+    if (start > at) == (size > 0):  # 0 before another digit, or no digit
+        return 0, 0, DOUBT
+    scale = 0
+    if text[end] == _DOT:
+        start = end + 1
+        mantissa, end = _digits(text, start, mantissa)
+        scale = end - start
+        size += scale
+    is_one = size <= MAX_DIGITS and (scale > 0 or text[end - 1] != _DOT)
+    return mantissa, scale, end if is_one else DOUBT
 
 
 @part

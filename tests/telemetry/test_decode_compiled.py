@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
@@ -165,6 +166,22 @@ def test_white_space_between_trades_and_inside_them_raises_no_doubt(
 ) -> None:
     rows = [json.dumps(row, separators=(" , ", " : ")).encode() for row in some(9)]
     assert agree(reading, around % between.join(rows), media)
+
+
+def test_numbers_of_any_characters_are_read_as_the_reference_reads_them(reading: CompiledReading) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    draw, plain, sure = random.Random(seed), re.compile(r"-?(0|[1-9]\d*)(\.\d+)?"), 0
+    for _ in range(4000):
+        size = draw.randrange(1, 13)
+        number = "".join(draw.choices("0123456789.", (4, 2, 1, 1, 1, 1, 1, 1, 1, 1, 3), k=size))
+        number = draw.choice(("", "", "-", "0")) + number + draw.choice(("", "", "", "e1", "E-2", "-", "5" * 8))
+        text = draw.choice((number, f'"{number}"', f"{number} "))
+        decided = agree(reading, b'[{"symbol":"A","quantity":1,"price":%b}]' % text.encode(), "json")
+        if plain.fullmatch(number) and sum(map(str.isdigit, number)) <= 18:
+            sure += 1
+            assert decided, (seed, text)
+    assert sure > 500
 
 
 REAL = [
