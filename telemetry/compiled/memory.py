@@ -18,6 +18,7 @@ from telemetry.compiled.compiler import IN_PROCESS, IS_CHECKED, part
 from telemetry.frame import Array
 
 WORD_BYTES = 8
+PLAIN_BYTES = 32
 
 
 @part
@@ -41,6 +42,14 @@ def _checked_word_at(octets: Array, place: int) -> np.uint64:
     for index in range(WORD_BYTES):
         word |= np.uint64(octets[place + index]) << np.uint64(8 * index)
     return word
+
+
+@part
+def _checked_plain_size(octets: Array, place: int) -> int:
+    size = 0
+    while size < PLAIN_BYTES and 0x20 <= octets[place + size] < 0x7F and octets[place + size] not in (0x22, 0x5C):
+        size += 1
+    return size
 
 
 @part
@@ -92,5 +101,6 @@ word_at = _choose("word_at", _checked_word_at)  # eight bytes as a little endian
 half_at = _choose("half_at", _checked_half_at)  # four bytes as a little endian u32
 double_at = _choose("double_at", _checked_double_at)
 expect = _choose("expect", _checked_expect)  # the processor may fetch this element: it is needed soon
+plain_size = _choose("plain_size", _checked_plain_size)  # characters of PLAIN_BYTES before one that ends a plain text
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0

@@ -12,7 +12,7 @@ import numpy as np
 
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import part
-from telemetry.compiled.memory import WORD_BYTES, word_at
+from telemetry.compiled.memory import WORD_BYTES, behind, word_at
 from telemetry.compiled.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
 from telemetry.frame import Array
 from telemetry.trade import KINDS, LIQUIDITIES, SIDES
@@ -113,6 +113,8 @@ def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
 @part
 def _is_same(text: Array, place: int, other: int, size: int) -> bool:
     """Whether so many bytes at two places are the same, at least 8 and at most 24."""
+    if size < WORD_BYTES or size > 3 * WORD_BYTES:
+        return False
     last = size - WORD_BYTES
     middle = min(last, WORD_BYTES)
     others = word_at(text, place) ^ word_at(text, other)
@@ -121,39 +123,29 @@ def _is_same(text: Array, place: int, other: int, size: int) -> bool:
 
 
 @part
-def _shaped_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> tuple[int, int]:
-    """The fields that begin as those of the shape, byte for byte: how many, and the place behind the last value."""
-    fields = follows[at.SHAPE]
-    for index in range(fields):
-        one = at.SHAPE + 1 + at.OF_SHAPE * index
-        field, start, value = follows[one], follows[one + 1], follows[one + 2]
-        size = value - start
-        if size < WORD_BYTES or size > 3 * WORD_BYTES or not _is_same(text, place, start, size):
-            return index, place
-        place = _value_at(text, skip(text, place + size, newline), slots, field)
-        if place == DOUBT:
-            return fields, DOUBT
-    return fields, place
-
-
-@part
 def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array) -> int:
-    """One object: its values in `slots`. `follows` has the field that came behind each one last time, and the shape."""
+    """One object: its values in `slots`. `follows` has the field that came behind each one last time, and the shape:
+    as long as the fields begin as those of the shape, byte for byte, names are not looked at."""
     for slot in range(at.SEEN):
         slots[slot] = at.DEFAULTS[slot]
     if text[place] != _OPEN:
         return DOUBT
-    known, place = _shaped_at(text, place, newline, slots, follows)
-    seen, last = 0, len(at.FIELDS)
-    if known > 0:
-        one = at.SHAPE + 1 + at.OF_SHAPE * (known - 1)
-        last, seen = follows[one], follows[one + 3]
-    if place == DOUBT:
-        return DOUBT
-    if known == 0 or text[place] != _CLOSE:
-        place, seen = _fields_at(text, place, newline, slots, follows, known, seen, last)
+    known, seen, last, is_alike = 0, 0, len(at.FIELDS), True
+    while known == 0 or text[place] != _CLOSE:
+        one = behind(follows, at.SHAPE + 1 + at.OF_SHAPE * known)
+        is_alike = is_alike and known < follows[at.SHAPE] and _is_same(text, place, one[1], one[2] - one[1])
+        if is_alike:
+            last, seen, place = one[0], one[3], skip(text, place + one[2] - one[1], newline)
+        else:
+            place, last, seen = _name_at(text, place, newline, follows, known, last, seen)
+            if last == DOUBT:
+                break
+        place = _value_at(text, place, slots, last)
         if place == DOUBT:
             return DOUBT
+        known += 1
+    if not is_alike:
+        follows[at.SHAPE] = known
     slots[at.SEEN] |= seen
     if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
         return DOUBT
@@ -161,38 +153,30 @@ def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array
 
 
 @part
-def _fields_at(
-    text: Array, place: int, newline: int, slots: Array, follows: Array, known: int, seen: int, last: int
-) -> tuple[int, int]:
-    """All fields behind the first `known` ones, of which `last` was the last one, up to the end of the object: that
-    place, and the fields that were seen. Leaves the shape of the trade."""
-    while True:
-        start = place
-        if known > 0:
-            place = skip(text, place, newline)
-            if text[place] != _COMMA:
-                break
-        place = skip(text, place + 1, newline)
-        if text[place] != _QUOTE:
-            return DOUBT, seen
-        field = _field_at(text, place + 1, follows[last])
-        if field == DOUBT or seen >> field & 1:
-            return DOUBT, seen
-        follows[last] = field
-        seen |= 1 << field
-        last = field
-        place = skip(text, place + 1 + _NAME_SIZES[field], newline)
-        if text[place] != _COLON:
-            return DOUBT, seen
-        place = skip(text, place + 1, newline)
-        one = at.SHAPE + 1 + at.OF_SHAPE * known
-        follows[one], follows[one + 1], follows[one + 2], follows[one + 3] = field, start, place, seen
-        known += 1
-        place = _value_at(text, place, slots, field)
-        if place == DOUBT:
-            return DOUBT, seen
-    follows[at.SHAPE] = known
-    return place, seen
+def _name_at(
+    text: Array, place: int, newline: int, follows: Array, known: int, last: int, seen: int
+) -> tuple[int, int, int]:
+    """The name of the next field, behind `known` ones, of which `last` was the last one: where its value begins, the
+    field, the fields that were seen with it. DOUBT as the field where there is none. Adds to the shape of the trade."""
+    start = place
+    if known > 0:
+        place = skip(text, place, newline)
+        if text[place] != _COMMA:
+            return place, DOUBT, seen
+    name = skip(text, place + 1, newline)
+    if text[name] != _QUOTE:
+        return start, DOUBT, seen
+    field = _field_at(text, name + 1, follows[last])
+    if field == DOUBT or seen >> field & 1:
+        return start, DOUBT, seen
+    place = skip(text, name + 1 + _NAME_SIZES[field], newline)
+    if text[place] != _COLON:
+        return start, DOUBT, seen
+    place = skip(text, place + 1, newline)
+    follows[last] = field
+    one = behind(follows, at.SHAPE + 1 + at.OF_SHAPE * known)
+    one[0], one[1], one[2], one[3] = field, start, place, seen | 1 << field
+    return place, field, seen | 1 << field
 
 
 @part

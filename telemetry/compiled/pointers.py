@@ -5,11 +5,14 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
+from telemetry.compiled.memory import PLAIN_BYTES
+
 numba: Any = import_module("numba")  # has no types
 array_struct: Any = import_module("numba.np.arrayobj").make_array
 ir: Any = import_module("llvmlite.ir")
 _WORD, _BYTE = ir.IntType(64), ir.IntType(8)
 _U64, _I64 = numba.uint64, numba.int64
+_BLANK, _LAST = b" ~"  # the first and the last printable character of ASCII
 _PREFETCH = "llvm.prefetch.p0"
 
 
@@ -57,6 +60,24 @@ def _double_at(typing: Any, octets: Any, place: Any) -> Any:
     return numba.float64(octets, _I64), generate
 
 
+def _plain_size(typing: Any, octets: Any, place: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        many = ir.VectorType(_BYTE, PLAIN_BYTES)
+        address = builder.bitcast(builder.gep(arguments[0], [arguments[1]]), many.as_pointer())
+        codes = builder.load(address, align=1)
+
+        def all_of(code: int) -> Any:
+            return ir.Constant(many, [code] * PLAIN_BYTES)
+
+        ends = builder.icmp_unsigned(">", builder.sub(codes, all_of(_BLANK)), all_of(_LAST - _BLANK))
+        for code in b'"\\':
+            ends = builder.or_(ends, builder.icmp_unsigned("==", codes, all_of(code)))
+        size = builder.cttz(builder.bitcast(ends, ir.IntType(PLAIN_BYTES)), ir.IntType(1)(0))
+        return builder.zext(size, _WORD)
+
+    return _I64(octets, _I64), generate
+
+
 def _put_word(typing: Any, octets: Any, place: Any, word: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         builder.store(arguments[2], _word_pointer(builder, *arguments[:2]), align=1)
@@ -91,6 +112,7 @@ def _word_pointer(builder: Any, octets: Any, place: Any) -> Any:
 
 pointer, behind, octets_of = (numba.extending.intrinsic(one) for one in (_pointer, _behind, _octets))
 word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrinsic(_put_word)
+plain_size = numba.extending.intrinsic(_plain_size)
 double_at, half_at = numba.extending.intrinsic(_double_at), numba.extending.intrinsic(_half_at)
 expect = numba.extending.intrinsic(_expect)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled.compiler import part
-from telemetry.compiled.memory import WORD_BYTES, trailing_zeros, word_at
+from telemetry.compiled.memory import PLAIN_BYTES, WORD_BYTES, plain_size, trailing_zeros, word_at
 from telemetry.decimals import MAX_DIGITS, MAX_SCALE
 from telemetry.frame import Array
 from telemetry.trade import MAX_TEXT
@@ -25,8 +25,6 @@ _T, _Z, _E, _LOWER = ord("t"), ord("z"), ord("e"), 0x20
 _C1_LEAD, _C1_END = 0xC2, 0xA0  # UTF-8 of U+0080 to U+009F is C2 80 to C2 9F
 _IS_PLAIN = np.array([code >= _BLANK and code not in b'"\\\x7f' for code in range(256)])
 _ONES, _HIGH_BITS, _NONE = np.uint64(0x0101010101010101), np.uint64(0x8080808080808080), np.uint64(0)
-_QUOTES, _BLANKS = _ONES * np.uint64(_QUOTE), _ONES * np.uint64(_BLANK)
-_BACKSLASHES, _DELETES = _ONES * np.uint64(ord("\\")), _ONES * np.uint64(_DELETE)
 _ZEROS, _LOW_BITS = _ONES * np.uint64(_ZERO), np.uint64(0x7F7F7F7F7F7F7F7F)
 _ABOVE_NINE = _ONES * np.uint64(0x80 - 10)  # takes what is above 9 to bit 7
 _WORD_POWER = 10**WORD_BYTES
@@ -45,28 +43,17 @@ _SECOND = 1_000_000_000
 
 
 @part
-def _marks(word: np.uint64) -> np.uint64:
-    """Bit 7 of every byte that ends a plain text: quote, backslash, control character, DEL, not ASCII.
-
-    Of the marks only the lowest is certain: a borrow may leave others above it.
-    """
-    quote, backslash, delete = word ^ _QUOTES, word ^ _BACKSLASHES, word ^ _DELETES
-    marks = (quote - _ONES) & ~quote | (backslash - _ONES) & ~backslash | (delete - _ONES) & ~delete
-    return (marks | (word - _BLANKS) & ~word | word) & _HIGH_BITS
-
-
-@part
 def text_at(text: Array, at: int, slots: Array, slot: int) -> int:
     """A text of at most 64 bytes without escapes and control characters. It may still be no UTF-8."""
     if text[at] != _QUOTE:
         return DOUBT
     start = at + 1
     at = start
-    marks = _marks(word_at(text, at))
-    while marks == _NONE and at - start < MAX_TEXT:
-        at += WORD_BYTES
-        marks = _marks(word_at(text, at))
-    at += trailing_zeros(marks) >> 3
+    size = plain_size(text, at)
+    while size == PLAIN_BYTES and at - start < MAX_TEXT:
+        at += PLAIN_BYTES
+        size = plain_size(text, at)
+    at += size
     if text[at] > _DELETE:
         at = _foreign_end(text, at)
     if text[at] != _QUOTE or at - start > MAX_TEXT:
