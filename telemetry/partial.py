@@ -150,7 +150,9 @@ def decode_partial(body: Buffer) -> Partial:
 def _patterns(view: memoryview, counts: list[int]) -> Patterns:
     """In place; ValueError when the bytes are not those of so many rows."""
     sizes = [count * width for count, width in zip(counts, WIDTHS, strict=True)]
-    numbers = np.frombuffer(view, np.int64, sum(sizes))
+    numbers = np.frombuffer(view, np.int64)
+    if len(numbers) != sum(sizes):
+        raise ValueError(f"expected {sum(sizes)} numbers of patterns, received {len(numbers)}")
     ends = list(accumulate(sizes, initial=0))
     parts = zip(pairwise(ends), WIDTHS, strict=True)
     last, gaps, bursts, candidates = (numbers[begin:end].reshape(-1, width) for (begin, end), width in parts)

@@ -18,7 +18,7 @@ from gateway.state.tally import Coarsen, CompiledTally, NumpyTally, Tally, coars
 from telemetry import patterns as layout
 from telemetry.patterns import Ints
 
-WAITING = 32768  # rows that wait to be taken in: less than a millisecond of work
+WAITING = 65536  # rows that wait to be taken in: less than a millisecond of work
 _SHARE = 2  # of the cap of atoms: there may be one fine cell to two atoms
 
 

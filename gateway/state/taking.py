@@ -6,7 +6,7 @@ trade of an instrument before a range and its first one inside is known here, an
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from operator import mul
 from typing import Any, NamedTuple, Protocol
@@ -144,19 +144,21 @@ class CompiledTake:
             raise TypeError("expected a state made of what is compiled, received another one")
         most = max(int(_greatest(one.ids)) for one in waiting) + 1
         held.follow(most)
-        ends, gaps, milliseconds, candidates = (sum(map(len, of)) for of in zip(*map(_arrays, waiting), strict=True))
+        rows = [list(map(len, one.of.arrays())) for one in waiting]
+        ends, gaps, milliseconds, candidates = map(sum, zip(*rows, strict=True))
         keys = ends + gaps + milliseconds
         self._have_room(keys, candidates)
         whose = held.last, held.seen.view(np.uint8), held.fine.view(np.uint8)
-        tables = cells.room_for(keys), *bursts.room_for(milliseconds, min(most, layout.TRACKED))
+        counts = bursts.room_for(milliseconds, min(most, layout.TRACKED))
         kept = largest.places_for(min(most, INSTRUMENTS)), self._owners, self._entries, self._late, self._results
         bounds = int(held.cells.frontier[0]) // UNITS[0] + _CODE, held.cells.instruments, INSTRUMENTS
         self._results.fill(0)
-        is_joined = keys < len(waiting) * _LARGE
-        for block, ranges, ids in [self._joined(waiting)] if is_joined else map(self._alone, waiting):
-            self._kernels.take(block, ranges, ids, *whose, *tables, *kept, *bounds)
-        new_cells, late, entries = self._results.tolist()
-        cells.grew(new_cells)
+        new = late = entries = 0
+        for block, ranges, ids in self._blocks(waiting, is_joined=keys < len(waiting) * _LARGE):
+            table = cells.room_for(int(ranges[:, self._kernels.ENDS : self._kernels.CANDIDATES].sum()))
+            self._kernels.take(block, ranges, ids, *whose, table, *counts, *kept, *bounds)
+            before, (new, late, entries) = new, self._results.tolist()
+            cells.grew(new - before)
         if entries:
             largest.put(self._owners[:entries], self._entries[:entries])
         if late:
@@ -169,6 +171,9 @@ class CompiledTake:
         if len(self._owners) < entries:
             self._owners = np.empty(2 * entries, np.int64)
             self._entries = np.empty((2 * entries, ENTRY_WIDTH), np.int64)
+
+    def _blocks(self, waiting: Sequence[Waiting], *, is_joined: bool) -> Iterable[tuple[Ints, Ints, Ints]]:
+        return [self._joined(waiting)] if is_joined else map(self._alone, waiting)
 
     def _joined(self, waiting: Sequence[Waiting]) -> tuple[Ints, Ints, Ints]:
         """For the kernel: the numbers of all ranges one behind the other, what it must know of each, and their ids."""
@@ -190,7 +195,3 @@ class CompiledTake:
         if block is None or not block.flags.aligned:
             return self._joined([one])
         return block, np.array([(0, 0, one.first_seq, *map(len, one.of.arrays()))], np.int64), one.ids
-
-
-def _arrays(one: Waiting) -> tuple[Ints, ...]:
-    return one.of.arrays()

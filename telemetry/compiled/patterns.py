@@ -136,11 +136,10 @@ def _newest(log: Array, latest: Array, of: int) -> int:
 
 
 @part
-def _append(log: Array, latest: Array, marks: Array, of: int, key: int, count: int) -> None:
-    """A millisecond of an instrument that is later than all that are known of it."""
-    held = marks[YOUNG_HELD]
-    log[held, 0], log[held, 1] = key, count
-    latest[of] = marks[YOUNG_HELD] = held + 1
+def _note(latest: Array, marks: Array, of: int, held: int) -> None:
+    """The log ends behind the latest millisecond of an instrument, unless nothing was put there."""
+    if held > marks[YOUNG_HELD]:
+        latest[of] = marks[YOUNG_HELD] = held
 
 
 @part
@@ -157,7 +156,7 @@ def _bursts(
     while at < end:
         local = block[at] >> MILLISECOND_SHIFT
         of = ids[begin + local]
-        moved, is_kept, first_ms, bound = (of - local) << MILLISECOND_SHIFT, of < instruments, 1 << 62, -1
+        moved, first_ms, held, bound = (of - local) << MILLISECOND_SHIFT, 1 << 62, marks[YOUNG_HELD], -1
         if of < TRACKED:
             bound = max(_newest(log, latest, of), _newest(old_log, old_latest, of))
         while at < end and block[at] >> MILLISECOND_SHIFT == local:
@@ -166,22 +165,23 @@ def _bursts(
             if of >= TRACKED:
                 continue
             if key > bound:
-                _append(log, latest, marks, of, key, total)
-                bound = key
+                log[held, 0], log[held, 1] = key, total
+                bound, held = key, held + 1
             else:
+                _note(latest, marks, of, held)
                 total = counted(log, table, latest, old_log, old_table, old_latest, marks, key, total)
-            if not is_kept:
-                continue
+                held = marks[YOUNG_HELD]
             millisecond = (key & _IN_INSTRUMENT) - MILLISECOND_OFFSET
             if not 0 <= millisecond - first_ms < _SLOT_MS:
                 first_ms = millisecond // _SLOT_MS * _SLOT_MS
                 cell = (of << INSTRUMENT_SHIFT) + ((millisecond // _SLOT_MS + _CODE) << UNIT_SHIFT) + BURST
                 if cell != known:
-                    if known >= 0:
+                    if 0 <= known < instruments << INSTRUMENT_SHIFT:
                         _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
                     known, most = cell, 0
             most = max(most, (total << BURST_SHIFT) | (LATEST - (millisecond - first_ms)))
-    if known >= 0:
+        _note(latest, marks, of, held)
+    if 0 <= known < instruments << INSTRUMENT_SHIFT:
         _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
 
 
