@@ -82,13 +82,15 @@ def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
     if text[place] != _QUOTE:
         return DOUBT
     word = word_at(text, place + 1)
-    for code in range(_MOST_CHOICES):
-        choice = field * _MOST_CHOICES + code
-        if word & _CHOICE_MASKS[2 * choice] == _CHOICE[2 * choice]:
-            slots[2 * field] = place + 1 if field == at.LIQUIDITY else code
-            slots[2 * field + 1] = _CHOICE_SIZES[choice] - 1
-            return place + 1 + _CHOICE_SIZES[choice]  # type: ignore[no-any-return]
-    return DOUBT
+    found = DOUBT
+    for code in range(_MOST_CHOICES):  # all are compared: which one it is cannot be foreseen
+        choice = 2 * (field * _MOST_CHOICES + code)
+        found = code if word & _CHOICE_MASKS[choice] == _CHOICE[choice] else found
+    if found == DOUBT:
+        return DOUBT
+    size = _CHOICE_SIZES[field * _MOST_CHOICES + found]
+    slots[2 * field], slots[2 * field + 1] = place + 1 if field == at.LIQUIDITY else found, size - 1
+    return place + 1 + size  # type: ignore[no-any-return]
 
 
 @part
