@@ -29,8 +29,10 @@ class Singles:
             self._grow(2 * size)
         at = 0
         for columns in commits:
-            numbers = np.fromiter(map(self._number, columns.instruments), np.int64, len(columns.instruments))
-            look.collect(columns, numbers, at, self._memory)
+            numbers = list(map(self._numbers.get, columns.instruments))
+            if None in numbers:
+                numbers = list(map(self._number, columns.instruments))
+            look.collect(columns, np.array(numbers, np.int64), at, self._memory)
             at += len(columns)
         codes, prices, quantities = self._memory
         seq = self._places[:size] + first_seq

@@ -196,7 +196,7 @@ class Streams:
 
     def _pairs(self, owners: Ids, codes: Ids, request: Ids, count: int) -> tuple[Ids, Ids]:
         """(owner, request) where row i is of owners[codes[i]]; nobody's are left out. One owner has all rows."""
-        single, place = np.unique(owners, return_inverse=True)
+        single, place = _places(owners)
         if len(single) == 1:
             numbers, requests = np.repeat(single, count), np.arange(count)
         else:
@@ -210,6 +210,18 @@ class Streams:
         if single[0] == _NOBODY:
             requests, numbers = requests[numbers >= 0], numbers[numbers >= 0]
         return numbers, requests
+
+
+def _places(owners: Ids) -> tuple[Ids, Ids]:
+    """(each owner once, ascending; the place of each among them): numpy's own takes three times as long for a few."""
+    order = np.argsort(owners, kind="stable")
+    ordered = owners[order]
+    first = np.empty(len(owners), bool)
+    first[:1] = True
+    np.not_equal(ordered[1:], ordered[:-1], out=first[1:])
+    place = np.empty(len(owners), np.int64)
+    place[order] = np.cumsum(first) - 1
+    return ordered[first], place
 
 
 def pairs_of(plain: Iterable[Iterable[str]]) -> list[tuple[str, str]]:

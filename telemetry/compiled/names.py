@@ -51,22 +51,24 @@ def _key(text: Array, start: int, end: int, size: int, factors: Array) -> np.uin
 def code(offsets: Array, blob: Array, factors: Array, table: Array, keys: Array, codes: Array) -> int:
     """Each key once, as they come, and for every row the place of its key; how many keys, or -1 when `keys` has no room
     or a text is too long. `table` is of zeros, its size a power of two, more than the keys."""
-    text, size, mask, count = pointer(blob), len(blob), len(table) - 1, 0
+    text, ends, slots, known, out = pointer(blob), pointer(offsets), pointer(table), pointer(keys), pointer(codes)
+    words, size, mask, count, start = pointer(factors), len(blob), len(table) - 1, 0, int(offsets[0])
     for row in range(len(codes)):
-        start, end = int(offsets[row]), int(offsets[row + 1])
+        end = int(ends[row + 1])
         if end - start > WORD_BYTES * (len(factors) - 1):
             return -1
-        key = _key(text, start, end, size, factors)
+        key = _key(text, start, end, size, words)
+        start = end
         slot = np.int64(key >> np.uint64(40)) & mask
-        while table[slot] and keys[table[slot] - 1] != key:
+        while slots[slot] and known[slots[slot] - 1] != key:
             slot = (slot + 1) & mask
-        if table[slot] == 0:
+        if slots[slot] == 0:
             if count == len(keys):
                 return -1
-            keys[count] = key
+            known[count] = key
             count += 1
-            table[slot] = count
-        codes[row] = table[slot] - 1
+            slots[slot] = count
+        out[row] = slots[slot] - 1
     return count
 
 

@@ -15,6 +15,13 @@ from tests.gateway.watched import MONDAY, SECOND
 
 pytestmark = pytest.mark.skipif(not available(), reason="nothing can be compiled here")
 LONG = "n" * 256  # as long as compiled code reads
+NAMES = (
+    ("", "a", "b"),
+    tuple(f"bot-{number}" for number in range(200)),
+    tuple(f"bot-{number}" for number in range(2000)),
+    (LONG, LONG[1:], LONG[8:], "é" * 8, "12345678", "123456789", "n"),
+    (LONG + "n", "", "a"),
+)
 
 
 class Seeded(random.Random):
@@ -25,27 +32,18 @@ class Seeded(random.Random):
         print(f"seed {seed}")
         super().__init__(seed)
 
-    def names(self, count: int) -> list[str]:
-        choice = self.choice(
-            (
-                ["", "a", "b"],
-                [f"bot-{number}" for number in range(self.choice((1, 3, 200, 2000)))],
-                [LONG, LONG[1:], LONG[8:], "é" * 8, "12345678", "123456789"],
-                [LONG + "n", "a"],
-            )
-        )
-        return self.choices(choice, k=count)
-
     def integers(self, count: int, low: int, high: int, absent: float) -> Array:
         return np.array([ABSENT if self.random() < absent else self.randrange(low, high) for _ in range(count)])
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 5000])
-@pytest.mark.parametrize("turn", range(4))
-def test_names_have_the_codes_of_the_reference_and_are_told_again_as_they_were(count: int, turn: int) -> None:
+@pytest.mark.parametrize("names", NAMES)
+def test_names_have_the_codes_of_the_reference_and_are_told_again_as_they_were(
+    names: tuple[str, ...], count: int
+) -> None:
     rng, plain, quick = Seeded(), Naming(), CompiledNaming()
     for _ in range(3):
-        texts = rng.names(count)
+        texts = rng.choices(names, k=count)
         text = Text.of(texts)
         reference, found = plain.coded(text), quick.coded(text)
         assert found.keys.tolist() == reference.keys.tolist()
@@ -57,9 +55,10 @@ def test_names_have_the_codes_of_the_reference_and_are_told_again_as_they_were(c
 
 @pytest.mark.parametrize("absent", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("count", [1, 3, 4000])
-def test_clocks_differ_by_what_the_reference_finds(absent: float, count: int) -> None:
+@pytest.mark.parametrize("names", NAMES)
+def test_clocks_differ_by_what_the_reference_finds(names: tuple[str, ...], count: int, absent: float) -> None:
     rng, plain, quick = Seeded(), Naming(), CompiledNaming()
-    text = Text.of(rng.names(count))
+    text = Text.of(rng.choices(names, k=count))
     received = MONDAY + rng.integers(count, 0, SECOND, 0)
     away = rng.choice((2 * SECOND, 200_000 * SECOND))
     sent = rng.integers(count, MONDAY - away, MONDAY + away, absent)
@@ -76,18 +75,19 @@ def test_clocks_differ_by_what_the_reference_finds(absent: float, count: int) ->
 
 @pytest.mark.parametrize("absent", [0.0, 0.3, 1.0])
 @pytest.mark.parametrize("count", [1, 3, 4000])
-def test_runs_of_numbers_are_those_of_the_reference(absent: float, count: int) -> None:
+@pytest.mark.parametrize("names", NAMES)
+def test_runs_of_numbers_are_those_of_the_reference(names: tuple[str, ...], count: int, absent: float) -> None:
     rng, plain, quick = Seeded(), Naming(), CompiledNaming()
-    names = rng.names(count)
-    text, times = Text.of(names), rng.integers(count, 0, 50, 0)
-    counted = {name: iter(range(rng.choice((1, 2**63 - 9000)), 2**63)) for name in set(names)}
-    numbers = np.array([ABSENT if rng.random() < absent else next(counted[name]) for name in names])
+    who = rng.choices(names, k=count)
+    text, times = Text.of(who), rng.integers(count, 0, 50, 0)
+    counted = {name: iter(range(rng.choice((1, 2**63 - 9000)), 2**63)) for name in set(who)}
+    numbers = np.array([ABSENT if rng.random() < absent else next(counted[name]) for name in who])
     numbers[rng.randrange(count)] = rng.choice((ABSENT, -(2**63) + 1, 2**63 - 1))
     reference, found = (one.runs(text, numbers, times) for one in (plain, quick))
     for one, other in zip(reference, found, strict=True):
         assert one.tolist() == other.tolist()
     assert len(found.times) == sum(
-        bool(name) and number != ABSENT for name, number in zip(names, numbers.tolist(), strict=True)
+        bool(name) and number != ABSENT for name, number in zip(who, numbers.tolist(), strict=True)
     )
 
 
