@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from telemetry.compiled.compiler import INTEGER, INTEGERS, entry, part
-from telemetry.compiled.memory import pointer
+from telemetry.compiled.memory import expect, pointer
 from telemetry.patterns import (
     BUCKET_MASK,
     BURST,
@@ -28,6 +28,7 @@ Ints = NDArray[np.int64]
 _FACTOR = np.uint64(0x9E3779B97F4A7C15)
 _HALF, _ROW, _ONE = np.uint64(32), np.uint64(2), np.uint64(1)
 _IN_ROW = np.uint64(3)
+_AHEAD = 16  # keys: what is fetched now is there when it is needed
 
 
 @part
@@ -65,6 +66,8 @@ def add(table: Ints, keys: Ints, values: Ints) -> int:
     """Take in values; how many keys are new. The table has room for all of them."""
     new, slots, last = 0, pointer(table), last_of(table)
     for number in range(len(keys)):
+        ahead = min(number + _AHEAD, len(keys) - 1)
+        expect(table, np.int64(home_of(keys[ahead], last)) << 1)
         new += put(slots, last, keys[number], values[number])
     return new
 
