@@ -168,7 +168,7 @@ class Dispatcher:
     def coalescing(self) -> float | None:
         """Until when the newest trades, because they are few, wait for more or for the return of a lease; None: not."""
         queued = self._queue.lowest()
-        if queued is None or queued[1] < self.available_seq or not self.limits.are_few(*queued):
+        if queued is None or queued[1] < self.available_seq or not self.limits.are_few(*queued, self.patience.enough):
             return None
         return self.patience.few_until(self._fleet.newest())
 

@@ -45,6 +45,9 @@ class Limits:
     pace_most_seconds: float = 0.009  # who is busy merging gets fewer and larger ones, which cost less
     pace_from_share: float = 0.6  # of a core: from here on the longer the more of it the event loop takes,
     pace_most_share: float = 0.75  # to pace_most_seconds here: at half of the most there is room, beyond it cost counts
+    full_share: float = 0.9  # from pace_most_share to here the pace grows once more, as far as
+    full_seconds: float = 0.014  # this, and coalesce_trades as far as
+    full_trades: int = 32_768  # this: the event loop has next to no time left, and each lease costs it some
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -58,10 +61,10 @@ class Limits:
         """The last trade of a lease that begins with `first` and ends with `last` at most."""
         return min(last, first + self.lease_trades - 1, -(-first // self.align) * self.align)
 
-    def are_few(self, first: int, last: int) -> bool:
-        """Whether a lease of these trades would be a small one, and could be larger if there were more."""
+    def are_few(self, first: int, last: int, enough: int) -> bool:
+        """Whether a lease of these trades would have less than enough, and could be larger if there were more."""
         room = self.end_of_lease(first, last + 1) > last
-        return room and last - first + 1 < min(self.coalesce_trades, self.lease_trades)
+        return room and last - first + 1 < min(enough, self.lease_trades)
 
 
 @dataclass(slots=True, eq=False)
@@ -95,6 +98,7 @@ class Patience:
         self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
         self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
         self._loaded_seconds = 0.0  # what the event loop's load makes of the pace
+        self.enough = limits.coalesce_trades  # as many trades as need not wait for more
 
     def few_until(self, newest: float | None) -> float:
         """Until when few trades wait; `newest` is when the newest lease that is out was sent, None when none is."""
@@ -119,6 +123,16 @@ class Patience:
     def note_load(self, share: float) -> None:
         """The event loop took so much of a core lately."""
         limits = self._limits
-        beyond = (share - limits.pace_from_share) / (limits.pace_most_share - limits.pace_from_share)
-        more = min(1.0, max(0.0, beyond)) * (limits.pace_most_seconds - limits.pace_seconds)
-        self._loaded_seconds = limits.pace_seconds + more
+        loaded = _between(limits.pace_from_share, limits.pace_most_share, share)
+        full = _between(limits.pace_most_share, limits.full_share, share)
+        self._loaded_seconds = (
+            limits.pace_seconds
+            + loaded * (limits.pace_most_seconds - limits.pace_seconds)
+            + full * max(0.0, limits.full_seconds - limits.pace_most_seconds)
+        )
+        self.enough = limits.coalesce_trades + int(full * max(0, limits.full_trades - limits.coalesce_trades))
+
+
+def _between(low: float, high: float, share: float) -> float:
+    """From 0 at the low one to 1 at the high one."""
+    return min(1.0, max(0.0, (share - low) / (high - low)))

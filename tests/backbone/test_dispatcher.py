@@ -131,6 +131,7 @@ def test_the_longer_results_take_to_be_merged_the_longer_few_trades_wait_up_to_a
 
 def test_the_more_of_a_core_the_event_loop_takes_the_longer_few_trades_wait_up_to_a_limit() -> None:
     limits = {"pace_seconds": 0.004, "pace_most_seconds": 0.012, "pace_from_share": 0.5, "pace_most_share": 0.7}
+    limits["full_seconds"] = 0.0
     for share, wait in ((0.0, 0.004), (0.5, 0.004), (0.6, 0.008), (0.7, 0.012), (1.0, 0.012)):
         it, send = busy("a", "b", **limits)
         it.received(send.worker, send.attempt, 0.001)
@@ -138,6 +139,19 @@ def test_the_more_of_a_core_the_event_loop_takes_the_longer_few_trades_wait_up_t
         it.patience.note_load(share)
         it.available(2)
         assert it.coalescing() == pytest.approx(wait)
+
+
+def test_an_event_loop_without_time_to_spare_gives_larger_leases_up_to_a_limit() -> None:
+    limits = {"pace_most_share": 0.7, "full_share": 0.9, "pace_most_seconds": 0.01, "full_seconds": 0.03}
+    for share, wait, enough in ((0.7, 0.01, 10), (0.8, 0.02, 20), (0.9, 0.03, 30), (1.0, 0.03, 30)):
+        it, send = busy("a", "b", full_trades=30, **limits)
+        it.received(send.worker, send.attempt, 0.0)
+        settle(it, send, now=0.0)
+        it.patience.note_load(share)
+        it.available(enough)
+        assert it.coalescing() == pytest.approx(wait)
+        it.available(1 + enough)
+        assert it.coalescing() is None
 
 
 def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:
