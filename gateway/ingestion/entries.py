@@ -15,7 +15,7 @@ FOUR = 4  # words of an entry that is a trade's key
 LOW, HIGH, PRINT, SEQ = range(FOUR)  # the words that every entry begins with
 AHEAD = 1 << 17  # entries whose memory is taken before they come
 # Those of so many, at least and at most, are taken in quiet times: of as many as were used.
-QUIET_AHEAD, MOST_QUIET_AHEAD = 1 << 19, 1 << 21
+QUIET_AHEAD, MOST_QUIET_AHEAD = 3 << 17, 1 << 21
 CROWDED = 0.75  # of the slots that find these entries, never more are in use
 
 
