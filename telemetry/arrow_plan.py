@@ -47,6 +47,7 @@ _WHOLE = {  # the kinds in which a column is read whole
     **dict.fromkeys((at.PRICE, at.QUANTITY, at.FEE), (cells.DECIMALS, cells.DOUBLES)),
     **dict.fromkeys(range(at.TIMESTAMP, at.SOURCE_SEQ + 1), (cells.TICKS, cells.INTEGERS)),
 }
+_KEPT_BYTES = 1 << 14  # of a schema that is kept: what else a sender writes into it has no bound
 _MOST_CODES = 1 << 62
 _SLOTS = {name: field for field, name in enumerate(at.FIELDS)}
 
@@ -105,7 +106,7 @@ def _plan(body: bytes | memoryview) -> Plan:
     first = next(messages, None)
     if first is None or first.kind != _SCHEMA or first.size:
         raise Doubt("no schema")
-    columns = _columns(first.metadata)
+    columns = _known_columns(first.metadata) if len(first.metadata) <= _KEPT_BYTES else _columns(first.metadata)
     kinds = {column.dictionary: column for column in columns if column.dictionary is not None}
     dictionaries: dict[int, Dictionary] = {}
     entries, metadata = 0, [(0, first.start)]
@@ -164,8 +165,13 @@ def _messages(body: bytes | memoryview) -> Iterator[_Message]:
 
 
 @lru_cache(maxsize=64)
+def _known_columns(metadata: bytes) -> tuple[Column, ...]:
+    """As _columns; clients send the same again and again."""
+    return _columns(metadata)
+
+
 def _columns(metadata: bytes) -> tuple[Column, ...]:
-    """The columns of a schema; clients send the same again and again."""
+    """The columns of a schema."""
     schema = Table.root(metadata).table(_HEADER)
     if schema.number(I16, _ENDIANNESS):
         raise Doubt("big endian")
@@ -228,7 +234,7 @@ class _Buffers:
         self.rows = batch.number(I64, _LENGTH)
         if not 0 < self.rows <= MAX_TRADES:
             raise Doubt("the number of rows")
-        self._nodes, self._buffers = batch.structs(_PAIR, _NODES), list(batch.structs(_PAIR, _BUFFERS))
+        self._nodes, self._buffers = iter(batch.structs(_PAIR, _NODES)), batch.structs(_PAIR, _BUFFERS)
         self._start, self._size, self._next = message.start, message.size, 0
         if sum(length for _, length in self._buffers) > message.size:
             raise Doubt("columns that share their bytes")

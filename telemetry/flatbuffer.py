@@ -54,10 +54,10 @@ class Table:
         start, count = self._vector(number, 1)
         return self._data[start : start + count]
 
-    def structs(self, kind: struct.Struct, number: int) -> Iterator[tuple[Any, ...]]:
+    def structs(self, kind: struct.Struct, number: int) -> list[tuple[Any, ...]]:
         """The elements of a vector."""
         start, count = self._vector(number, kind.size)
-        yield from kind.iter_unpack(self._data[start : start + count * kind.size])
+        return list(kind.iter_unpack(self._data[start : start + count * kind.size]))
 
     def _vector(self, number: int, size: int) -> tuple[int, int]:
         """Where its elements begin, and how many of this size there are; 0 when it is absent."""

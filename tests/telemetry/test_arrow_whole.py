@@ -12,7 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from telemetry.arrow_plan import plan_of
+from telemetry.arrow_plan import _known_columns, plan_of
 from telemetry.compiled.cells import SIZE
 from telemetry.decode import Batch, Decoder
 from telemetry.decode_compiled import CompiledReading, available
@@ -233,6 +233,15 @@ def test_any_change_of_a_body_whose_plan_is_kept_is_seen_as_without_it() -> None
         changed[place] ^= 1 << place % 8
         kept.arrow(body, NOW)
         assert outcome(kept, bytes(changed)) == outcome(CompiledReading(Digests()), bytes(changed)), place
+
+
+def test_a_schema_with_very_much_beside_its_columns_is_read_and_not_kept() -> None:
+    table = pa.ipc.open_stream(some(["a", "b", "c"])).read_all()
+    before = _known_columns.cache_info().currsize
+    for number in range(3):
+        body = stream(table.replace_schema_metadata({"made by": f"{number}" * 20_000}))
+        assert is_as_pyarrow_reads(body)
+    assert _known_columns.cache_info().currsize == before
 
 
 def outcome(reading: CompiledReading, body: bytes) -> object:
