@@ -27,14 +27,14 @@ class Entries:
     taken for a table is not given back and taken anew.
     """
 
-    def __init__(self, size: int, words: int) -> None:
+    def __init__(self, size: int, words: int, quiet_pages: QuietPages | None = None) -> None:
         self.size, self.words = size, words
         self.flat: U64 = np.zeros(size * words, np.uint64)
         self.rows: U64 = self.flat.reshape(size, words)
         self.view = self.flat.data  # plain integers, quicker for a few
         self._taken = 0  # entries whose memory is there
         self._wanted = 0  # those whose memory is there after a quiet time
-        self._quiet_pages = QuietPages()
+        self._quiet_pages = quiet_pages or QuietPages()
         self._reached = 0  # entries that were ever written, or about to be
         self._slots = 0  # for which memory was ever asked
 
@@ -57,13 +57,22 @@ class Entries:
 
     def lend(self, slots: int) -> U32:
         """Memory of so many slots, all 0: that of entries that will come when others have more slots, or else its own.
-        The borrower of fewer slots writes to it no more."""
+        The borrower of fewer slots writes to it no more. Where memory is taken in quiet times, so is that of the next
+        slots, which are twice as many."""
+        lent = self._later(slots) if slots > self._slots else None
+        self._slots = max(slots, self._slots)
+        if self._wanted and (following := self._later(2 * slots)) is not None:
+            self._quiet_pages.want(following)
+        # np.empty would be in huge pages: a pause for each
+        return np.zeros(slots, np.uint32) if lent is None else lent
+
+    def _later(self, slots: int) -> U32 | None:
+        """That of entries which so many slots are too few to find; None where entries were, or will never be."""
         start = int(CROWDED * slots)
         stop = start - (-slots // (2 * self.words))
-        is_larger, self._slots = slots > self._slots, max(slots, self._slots)
-        if is_larger and self._reached <= start and stop <= self.size:
-            return self.flat[start * self.words : start * self.words + slots // 2].view(np.uint32)
-        return np.zeros(slots, np.uint32)  # np.empty would be in huge pages: a pause for each
+        if self._reached > start or stop > self.size:
+            return None
+        return self.flat[start * self.words : start * self.words + slots // 2].view(np.uint32)
 
     def spans(self, number: int, count: int) -> list[tuple[int, int]]:
         """The places of so many entries from the one with this number on: one span, or two around the ring's end."""

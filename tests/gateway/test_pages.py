@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from gateway.ingestion.entries import AHEAD, FOUR, Entries
+from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.pages import QuietPages, take_pages
 
 SIZE = 4 << 20
@@ -55,6 +55,17 @@ def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that()
         assert time.monotonic() < deadline, "the memory of the next entries did not come"
     entries.take_pages(2)
     assert share_there(entries.rows[4 * AHEAD :]) == 0
+
+
+def test_in_a_quiet_time_memory_is_taken_for_the_next_entries_and_for_twice_the_slots() -> None:
+    entries, slots = Entries(1 << 20, FOUR, QuietPages(lambda: 0.0)), 1 << 19
+    entries.take_quiet_pages(1)
+    entries.lend(slots)
+    wanted = [entries.rows[1 : 1 + QUIET_AHEAD], entries.rows[3 * slots // 2 : 3 * slots // 2 + slots // 4]]
+    deadline = time.monotonic() + 10
+    while min(map(share_there, wanted)) < 0.99:  # the page at an end is that of others too
+        assert time.monotonic() < deadline, "the memory did not come"
+    assert share_there(entries.rows[1 + QUIET_AHEAD : 3 * slots // 2]) < 0.9  # large pages reach behind the end
 
 
 def test_memory_is_taken_in_a_quiet_time_and_not_while_the_process_works() -> None:
