@@ -41,7 +41,7 @@ from telemetry.tasks import Ready
 
 PACE_SECONDS = 0.05
 SECOND_NS = 1_000_000_000
-PIECE = 16_384  # trades watched at a time: about 2 ms
+PIECE = 16_384  # trades of the journal that are read back at a time
 WAITING = 400_000
 RECENT = 65_536  # trades before the first unwatched one that are read after a start: what single trades are compared to
 DAY_SECONDS = 86_400.0
@@ -78,7 +78,7 @@ class Watch:
     def use(self, naming: Naming) -> None:
         """Tell names apart in this way, which gives the same."""
         self.freshness.use_naming(naming)
-        self.loss.naming = self._senders.naming = naming
+        self._naming = self.loss.naming = self._senders.naming = naming
 
     def note(self, group: Group, committed: Committed) -> None:
         """A commit is on disk."""
@@ -172,7 +172,7 @@ class Watch:
 
     def _take(self) -> bool:
         """Watch one block of what was noted; whether there may be more."""
-        taken = self._noted.take(PIECE)
+        taken = self._noted.take(self._naming.piece)
         if taken is None:
             return False
         block, requests = taken

@@ -48,7 +48,13 @@ class Runs(NamedTuple):
 
 
 class Naming:
-    """The reference. What was asked of a column last is remembered: several ask for the same."""
+    """The reference. What was asked of a column last is remembered: several ask for the same.
+
+    `piece` is how many trades are watched at a time, for a pause of the event loop of 2 ms: a live trade with names and
+    numbers takes some 130 ns, 50 in compiled code.
+    """
+
+    piece = 16_384
 
     def __init__(self) -> None:
         self._asked: list[tuple[Text, Coded]] = []
@@ -101,6 +107,8 @@ class Naming:
 
 class CompiledNaming(Naming):
     """The quickest. Raises ImportError where nothing can be compiled."""
+
+    piece = 32_768
 
     def __init__(self) -> None:
         super().__init__()

@@ -8,8 +8,10 @@ from itertools import accumulate
 import numpy as np
 import pytest
 
+from gateway.quickest import new_look, new_naming
 from gateway.watching.noted import FEW, Noted
 from telemetry.columns import Columns, concatenate, encode_frame, from_trades
+from telemetry.decode_compiled import available
 from tests.gateway.test_aggregator import NOW, trade
 from tests.gateway.watched import MONDAY, Stand
 
@@ -77,12 +79,17 @@ def test_trades_are_live_around_the_instants_of_requests_alone_and_have_the_colu
     assert near == [False, True, True, False, True, False]
 
 
-def test_several_commits_are_watched_as_one_would_be() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_several_commits_are_watched_as_one_would_be_compiled_or_not(compiled: bool) -> None:
+    if compiled and not available():
+        pytest.skip("nothing can be compiled here")
     seed = random.SystemRandom().randrange(1 << 32)
     print(f"seed {seed}")
     rng = random.Random(seed)
     parts = [commit(rng, FEW + number, MONDAY) for number in range(3)]
     apart, together = Stand(), Stand()
+    apart.watch.use(new_naming(compiled))
+    apart.bulletin.alerts.fingers.use(new_look(compiled))
     for part in parts:
         apart.send(part)
     together.send(concatenate(parts), [(0, len(part)) for part in parts])
