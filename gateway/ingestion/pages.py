@@ -13,6 +13,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any
+from weakref import ref
 
 import numpy.typing as npt
 
@@ -63,7 +64,8 @@ def _used_by_others() -> float:
 
 
 class QuietPages:
-    """Takes memory while the process has little else to do: what comes in a burst then finds it there.
+    """Takes memory while the process has little else to do: what comes in a burst then finds it there. Its thread ends
+    with it, or when nothing is wanted.
 
     `want` is for one thread."""
 
@@ -71,6 +73,7 @@ class QuietPages:
         """`used_seconds`: of a core, by all but the thread that asks."""
         self._used_seconds = used_seconds
         self._wanted: deque[Array] = deque(maxlen=_SPANS)
+        self._pieces: Iterator[tuple[int, int]] = iter(())
         self._thread: threading.Thread | None = None
 
     def want(self, array: Array) -> None:
@@ -79,21 +82,32 @@ class QuietPages:
             return
         self._wanted.append(array)
         if _madvise is not None and (self._thread is None or not self._thread.is_alive()):
-            self._thread = threading.Thread(target=self._run, name="quiet pages", daemon=True)
+            arguments = ref(self), self._used_seconds
+            self._thread = threading.Thread(
+                target=_take_in_quiet_times, args=arguments, name="quiet pages", daemon=True
+            )
             self._thread.start()
 
-    def _run(self) -> None:
-        while self._wanted:
-            for number, (address, size) in enumerate(_pieces(self._wanted.popleft())):
-                if number % _PIECES == 0:
-                    self._wait_for_quiet()
-                if not _populate(address, size):
-                    return
+    def take_some(self) -> bool:
+        """Take a few pieces of what is wanted; whether there is more."""
+        for _ in range(_PIECES):
+            piece = next(self._pieces, None)
+            if piece is None:
+                if not self._wanted:
+                    return False
+                self._pieces = _pieces(self._wanted.popleft())
+            elif not _populate(*piece):
+                return False
+        return True
 
-    def _wait_for_quiet(self) -> None:
-        pause, share = _QUIET_SECONDS, 1.0
-        while share > _QUIET:
-            began, used = time.monotonic(), self._used_seconds()
-            time.sleep(pause)
-            share = (self._used_seconds() - used) / (time.monotonic() - began)
-            pause = _BUSY_SECONDS
+
+def _take_in_quiet_times(of: ref[QuietPages], used_seconds: Callable[[], float]) -> None:
+    pause, more = _QUIET_SECONDS, True
+    while more:
+        began, used = time.monotonic(), used_seconds()
+        time.sleep(pause)
+        quiet = used_seconds() - used <= _QUIET * (time.monotonic() - began)
+        pages = of()
+        more = pages is not None and (not quiet or pages.take_some())
+        del pages
+        pause = _QUIET_SECONDS if quiet else _BUSY_SECONDS

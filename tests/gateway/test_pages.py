@@ -81,10 +81,27 @@ def test_memory_is_taken_in_a_quiet_time_and_not_while_the_process_works() -> No
             looked.set()
         return time.monotonic() if works.is_set() else 0
 
-    QuietPages(used_seconds).want(array)
+    pages = QuietPages(used_seconds)
+    pages.want(array)
     assert looked.wait(10), "the thread did not look for a quiet time"
     assert share_there(array) == 0
     works.clear()
     deadline = time.monotonic() + 10
     while share_there(array) < 1:
         assert time.monotonic() < deadline, "the memory did not come in a quiet time"
+
+
+def test_the_thread_ends_with_those_it_works_for() -> None:
+    looked = threading.Event()
+
+    def used_seconds() -> float:
+        looked.set()
+        return time.monotonic()
+
+    before, pages = set(threading.enumerate()), QuietPages(used_seconds)
+    pages.want(mapped())
+    assert looked.wait(10), "the thread did not look for a quiet time"
+    (thread,) = set(threading.enumerate()) - before
+    del pages
+    thread.join(10)
+    assert not thread.is_alive()
