@@ -104,8 +104,7 @@ class Snapshot:
         rows = as_rows(head)
         whole, self._complete = not self._complete, False
         if whole:
-            for ending in ("", "-wal", "-shm", ".new"):
-                self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
+            self._new.unlink(missing_ok=True)
         file, mode = (self._new, "OFF") if whole else (self.path, "WAL")
         self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._database.execute(f"PRAGMA journal_mode={mode}")
@@ -138,6 +137,8 @@ class Snapshot:
             self._database.close()
         self._end()
         if self._new.exists():
+            for ending in ("-wal", "-shm"):  # of the one before
+                self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
             self._new.replace(self.path)
         self._complete = True
 

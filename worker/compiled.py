@@ -15,6 +15,7 @@ from telemetry.partial import Partial, Watermark
 from telemetry.patterns import Patterns
 
 _BUCKETS, _WORD = 1 << layout.UNIT_SHIFT, 64
+_FURTHEST_NS = 9_200_000_000_000_000_000  # in 2261, and before 1970 in 1678: differences to what is later do not fit
 
 
 class CompiledAnalysis:
@@ -28,8 +29,11 @@ class CompiledAnalysis:
         self._best = np.zeros(layout.LARGEST, np.int64)
 
     def __call__(self, columns: Columns, first_seq: int, *, basic: bool) -> Partial | None:
-        """The partial without the times of orders; None where a value does not fit a row, or a price is negative."""
+        """The partial without the times of orders; None where a value does not fit a row, a price is negative, or a
+        time is beyond _FURTHEST_NS."""
         count, instruments = len(columns), len(columns.instruments)
+        if count and not -_FURTHEST_NS < columns.timestamp.min() <= columns.timestamp.max() < _FURTHEST_NS:
+            return None
         starts, order = np.zeros(instruments + 2, np.int64), np.empty(count, np.int64)
         self._arranging.arrange(columns.instrument, starts, order)
         given = (

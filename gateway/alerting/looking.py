@@ -3,7 +3,7 @@ results."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -80,11 +80,9 @@ class PlainLook:
     def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
         """See Look."""
         counts = np.minimum(rings.count[codes], RING)
-        widths = np.ceil(np.log2(counts)).astype(np.int64)  # those of about as many trades together
-        for width in set(widths.tolist()):
-            these = np.flatnonzero(widths == width)
+        for these, width in _alike(counts):
             chosen, sizes = codes[these], counts[these]
-            _measure(rings, chosen, sizes, 1 << width)
+            _measure(rings, chosen, sizes, width)
             for rule in rules:
                 known = (each[rule.row, chosen] for each in (rings.middle, rings.deviation, rings.tail))
                 rule.renew(chosen, sizes, *known)
@@ -93,6 +91,13 @@ class PlainLook:
             rings.low[codes] = np.maximum(rings.low[codes], rule.low[codes])
             rings.high[rule.row, codes] = np.minimum(rings.high[rule.row, codes], rule.high[codes])
         rings.due[codes] = rings.count[codes] + np.clip(counts, FIRST, STEP)
+
+
+def _alike(counts: Ints) -> Iterator[tuple[Ints, int]]:
+    """The places of those with about as many trades, and the power of two that is enough for each of them."""
+    widths = np.ceil(np.log2(counts)).astype(np.int64)
+    for width in set(widths.tolist()):
+        yield np.flatnonzero(widths == width), 1 << width
 
 
 def _beyond(rings: Rings, codes: Ints, prices: Floats, quantities: Floats) -> Ints:
@@ -146,7 +151,10 @@ class CompiledLook:
 
     def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
         """See Look."""
-        width = 1 << (min(int(rings.count[codes].max()), RING) - 1).bit_length()
+        for these, width in _alike(np.minimum(rings.count[codes], RING)):
+            self._renew(rings, codes[these], width, rules)
+
+    def _renew(self, rings: Rings, codes: Ints, width: int, rules: Sequence[Limits]) -> None:
         known = [each.reshape(-1) for each in (rings.middle, rings.deviation, rings.tail)]
         high = rings.high.reshape(-1)
         state = rings.count, rings.due, rings.low, high

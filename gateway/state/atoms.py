@@ -197,7 +197,7 @@ class AtomTable:
         self.pages.give_up()
 
     def remove(self, at: Ints) -> Rows:
-        """Take rows out of the table; returns what they held."""
+        """Take rows out of the table, of instruments that get none any more; returns what they held."""
         self._settle_all()
         keep = ~np.isin(self._at, at)
         self._keys, self._at = self._keys[keep], self._at[keep]

@@ -18,7 +18,6 @@ from gateway.state.tally import Coarsen, CompiledTally, NumpyTally, Tally, coars
 from telemetry import patterns as layout
 from telemetry.patterns import Ints
 
-WAITING = 65536  # rows that wait to be taken in: less than a millisecond of work
 _SHARE = 2  # of the cap of atoms: there may be one fine cell to two atoms
 
 
@@ -31,12 +30,13 @@ class Parts:
     largest: Callable[[], Largest] = PlainLargest
     coarsen: Coarsen = coarsen
     take: Callable[[], Take] = lambda: plainly
+    rows: int = 8_192  # that wait to be taken in: some milliseconds of work
 
 
 def compiled_parts() -> Parts:
     """The quickest. Raises ImportError where nothing can be compiled."""
     to_level = import_module("telemetry.compiled.tally").coarsen
-    return Parts(CompiledTally, CompiledBursts, CompiledLargest, to_level, CompiledTake)
+    return Parts(CompiledTally, CompiledBursts, CompiledLargest, to_level, CompiledTake, rows=65_536)
 
 
 class Patterns(Held):
@@ -44,7 +44,7 @@ class Patterns(Held):
 
     def __init__(self, atoms: int, parts: Parts) -> None:
         super().__init__(Cells(max(1, atoms // _SHARE), parts.tally, parts.coarsen), parts.bursts(), parts.largest())
-        self._take = parts.take()
+        self._take, self._most = parts.take(), parts.rows
         self._waiting: list[Waiting] = []
         self._rows = 0  # of those that wait
 
@@ -54,7 +54,7 @@ class Patterns(Held):
         They wait until there are many, for what is done with a range costs more than what is done with its trades."""
         self._waiting.append(Waiting(ids, first_seq, of))
         self._rows += sum(map(len, of.arrays()))
-        if self._rows > WAITING:
+        if self._rows > self._most:
             self.take_in()
 
     def take_in(self) -> None:

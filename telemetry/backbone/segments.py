@@ -102,7 +102,7 @@ class Spare:
         self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
-        self._zeros = mmap.mmap(-1, self._chunk)  # only read, so the system has one page for all of it
+        self._zeros = mmap.mmap(-1, self._chunk)  # only read
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._number = 0

@@ -142,6 +142,20 @@ def test_one_that_is_not_complete_is_none_and_not_in_the_way_of_the_next(tmp_pat
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
 
 
+def test_one_that_is_written_whole_leaves_the_one_before_until_it_is_complete(tmp_path: Path) -> None:
+    path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
+    offer(state, some_trades(1000), 1, 1000)
+    Snapshot(path, "j1").save(state)
+    given_up = Snapshot(path, "j1")  # knows of none, so it writes all
+    given_up.open(given_up.copy(state, given_up.begin(state)))
+    given_up.close(state)
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=1000) is None
+    assert answer(restored) == answer(state)
+    Snapshot(path, "j2").save(state)
+    assert Snapshot(path, "j2").load(Aggregator(epoch=EPOCH), newest=1000) is None
+
+
 def test_who_reads_it_while_it_is_written_ends_nothing(tmp_path: Path) -> None:
     """The last process that closes a database removes its log, which then held what is being written."""
     path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)

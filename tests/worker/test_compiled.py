@@ -72,3 +72,12 @@ def test_a_value_that_does_not_fit_a_row_is_left_to_others(quick: CompiledAnalys
     assert same(quick, [some_trade("A", "fill", 1, fits, (1, 0), NOW)] * 10, 1)
     assert not same(quick, [some_trade("A", "fill", 1, price, (1, 0), NOW) for price in (fits, longer)] * 5, 1)
     assert not same(quick, [some_trade("A", "fill", 1, (-1, 0), (1, 0), NOW)] * 10, 1)
+
+
+@pytest.mark.parametrize("furthest", [2**63 - 1, 9_200_000_000_000_000_000])
+def test_times_at_both_ends_of_time_are_left_to_others(quick: CompiledAnalysis, furthest: int) -> None:
+    for times in ([furthest] * 10, [-furthest] * 10, [furthest, -furthest] * 6):
+        assert not same(quick, [some_trade("A", "fill", 1, (1, 0), (1, 0), at) for at in times], 7)
+    inside = 9_200_000_000_000_000_000 - 1
+    for times in ([inside] * 10, [-inside] * 10, [inside, -inside] * 6):
+        assert same(quick, [some_trade("A", "fill", 1, (1, 0), (1, 0), at) for at in times], 7)
