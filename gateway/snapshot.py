@@ -103,8 +103,7 @@ class Snapshot:
         """Begin the transaction (in a thread). Raises sqlite3.Error or OSError, as `write` and `commit` do."""
         rows = as_rows(head)
         whole, self._complete = not self._complete, False
-        if whole:
-            self._new.unlink(missing_ok=True)
+        self._new.unlink(missing_ok=True)  # what a killed process has left
         file, mode = (self._new, "OFF") if whole else (self.path, "WAL")
         self._database = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
         self._database.execute(f"PRAGMA journal_mode={mode}")
@@ -136,7 +135,7 @@ class Snapshot:
             self._database.execute("COMMIT")
             self._database.close()
         self._end()
-        if self._new.exists():
+        if self._new.exists():  # so this one was written whole
             for ending in ("-wal", "-shm"):  # of the one before
                 self.path.with_name(f"{self.path.name}{ending}").unlink(missing_ok=True)
             self._new.replace(self.path)

@@ -156,6 +156,19 @@ def test_one_that_is_written_whole_leaves_the_one_before_until_it_is_complete(tm
     assert Snapshot(path, "j2").load(Aggregator(epoch=EPOCH), newest=1000) is None
 
 
+def test_what_a_killed_process_left_of_one_is_not_taken_for_the_next(tmp_path: Path) -> None:
+    path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
+    offer(state, some_trades(1000), 1, 1000)
+    snapshot = Snapshot(path, "j1")
+    snapshot.save(state)
+    path.with_name("snapshot.db.new").write_bytes(b"the beginning of one")
+    snapshot.save(state)
+    restored = Aggregator(epoch=EPOCH)
+    assert Snapshot(path, "j1").load(restored, newest=1000) is None
+    assert answer(restored) == answer(state)
+    assert not path.with_name("snapshot.db.new").exists()
+
+
 def test_who_reads_it_while_it_is_written_ends_nothing(tmp_path: Path) -> None:
     """The last process that closes a database removes its log, which then held what is being written."""
     path, state = tmp_path / "snapshot.db", Aggregator(epoch=EPOCH)
