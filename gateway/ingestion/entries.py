@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gateway.ingestion.pages import QuietPages, take_pages
+from gateway.ingestion.pages import QuietPages, reserve, take_pages
 
 U64 = npt.NDArray[np.uint64]
 U32 = npt.NDArray[np.uint32]
@@ -29,7 +29,7 @@ class Entries:
 
     def __init__(self, size: int, words: int, quiet_pages: QuietPages | None = None) -> None:
         self.size, self.words = size, words
-        self.flat: U64 = np.zeros(size * words, np.uint64)
+        self.flat: U64 = reserve(size * words)
         self.rows: U64 = self.flat.reshape(size, words)
         self.view = self.flat.data  # plain integers, quicker for a few
         self._taken = 0  # entries whose memory is there

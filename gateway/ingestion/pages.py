@@ -7,6 +7,7 @@ Nothing in the memory changes. Where the system cannot do it (Linux before 5.14,
 from __future__ import annotations
 
 import ctypes
+import mmap
 import sys
 import threading
 import time
@@ -15,6 +16,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 from weakref import ref
 
+import numpy as np
 import numpy.typing as npt
 
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE: as if each page were written to
@@ -27,6 +29,11 @@ _PIECES = 8  # of a quiet time until the next look: 2 MB, in a virtual machine f
 # ctypes gives the GIL back while it runs.
 _madvise: Any = ctypes.CDLL(None).madvise if sys.platform == "linux" else None
 Array = npt.NDArray[Any]
+
+
+def reserve(words: int) -> npt.NDArray[np.uint64]:
+    """So many words, all 0, whose memory comes as it is used. np.zeros may give memory that was used before, whole."""
+    return np.frombuffer(mmap.mmap(-1, 8 * words, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint64)
 
 
 def take_pages(array: Array) -> threading.Thread | None:

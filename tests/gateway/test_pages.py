@@ -57,6 +57,14 @@ def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that()
     assert share_there(entries.rows[4 * AHEAD :]) == 0
 
 
+def test_entries_take_no_memory_that_was_used_before() -> None:
+    used = [np.ones(33_000_000, np.uint8)]
+    used.clear()  # from now on the allocator keeps tens of megabytes that come back
+    blocks = [bytes(100_000) for _ in range(600)]
+    blocks.clear()
+    assert share_there(Entries(1 << 20, FOUR).rows) == 0
+
+
 def test_in_a_quiet_time_memory_is_taken_for_the_next_entries_and_for_twice_the_slots() -> None:
     entries, slots = Entries(1 << 20, FOUR, QuietPages(lambda: 0.0)), 1 << 19
     entries.take_quiet_pages(1)
