@@ -123,19 +123,22 @@ def test_hostile_bodies_and_their_beginnings_never_make_it_read_behind_the_end(s
 _DAMAGE = b'"\\{}[],:0123456789eE+-. \n\r\x00\x7f\xc2\x85\xffTZ'
 
 
-def test_random_damage_never_makes_it_read_behind_the_end(scan: Scan, reading: CompiledReading) -> None:
+def test_random_damage_never_makes_it_read_behind_the_end_and_what_is_read_is_what_the_reference_reads(
+    scan: Scan,
+) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
-    source = random.Random(seed)
-    body = dumps([FULL, FULL | {"tags": None}])
+    source, reading = random.Random(seed), CompiledReading(Digests())
+    body, read = dumps([FULL, FULL | {"trade_id": "t-2"}]), 0
     for _ in range(3000):
-        damaged = bytearray(body[: source.randrange(1, len(body))] if source.random() < 0.5 else body)
-        for _ in range(source.randrange(1, 5)):
-            damaged[source.randrange(len(damaged))] = source.choice(
-                b'"\\{}[],:0123456789eE+-. \n\r\x00\x7f\xc2\x85\xffTZ'
-            )
-        count = scan(bytes(damaged), "json")
-        assert count == -1 or agree(reading, bytes(damaged), "json") or not damaged.isascii()
+        damaged = bytearray(body[: source.randrange(1, len(body))] if source.random() < 0.2 else body)
+        for _ in range(source.randrange(1, 4)):
+            damaged[source.randrange(len(damaged))] = source.choice(_DAMAGE)
+        if scan(bytes(damaged), "json") != -1:
+            agreed = agree(reading, bytes(damaged), "json")
+            assert agreed or not damaged.isascii()
+            read += agreed
+    assert read > 50
 
 
 @pytest.mark.long
