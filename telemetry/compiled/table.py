@@ -18,6 +18,7 @@ DUPLICATE, FRESH, CONFLICT = range(3)  # the verdict on a trade
 HELD, DUPLICATES, NOTES = range(3)
 _WORDS, _PRINT, _SEQ = 4, 2, 3  # a trade's key: digest low and high, fingerprint, sequence number
 _AHEAD = 64  # keys; from 32 to 96 it is the same
+_BEHIND = np.uint64(8)  # slots, half a cache line: in most searches that go on into the next line it is there, too
 _HASHING = TupleOf(Scalar("uint64"), 3)
 _ONE = np.uint64(1)
 _SLOT_MASK = np.uint64(0xFFFFFFFF)
@@ -84,20 +85,35 @@ def _undo(table: Array, ring: Array, taken: Array, stop: int, word: int, end: in
 
 
 @part
+def _expect_slot(table: Array, low: np.uint64, wrap: np.uint64, factor: np.uint64, shift: np.uint64) -> None:
+    """Where the search for a digest begins, and where it may go on."""
+    slot = (low * factor) >> shift
+    expect(table, slot)
+    expect(table, (slot + _BEHIND) & wrap)
+
+
+@part
 def _expect_slots(
-    table: Array, digests: Array, words: int, start: int, stop: int, factor: np.uint64, shift: np.uint64
+    table: Array,
+    digests: Array,
+    words: int,
+    start: int,
+    stop: int,
+    wrap: np.uint64,
+    factor: np.uint64,
+    shift: np.uint64,
 ) -> None:
     for row in range(start, stop):
-        expect(table, (digests[row * words] * factor) >> shift)
+        _expect_slot(table, digests[row * words], wrap, factor, shift)
 
 
 @entry(INDICES, _HASHING, UNSIGNED, INTEGER, INTEGER, INTEGER)
 def put(slots: Array, hashing: Hashing, entries: Array, words: int, start: int, stop: int) -> int:
     """Take up the entries of so many words at the places from `start` to `stop` - 1: how many."""
     table, ring, wrap, (factor, shift, bits) = pointer(slots), pointer(entries), np.uint64(len(slots) - 1), hashing
-    _expect_slots(slots, ring, words, start, min(start + _AHEAD, stop), factor, shift)
+    _expect_slots(slots, ring, words, start, min(start + _AHEAD, stop), wrap, factor, shift)
     for place in range(start, stop):
-        expect(slots, (ring[min(place + _AHEAD, stop - 1) * words] * factor) >> shift)
+        _expect_slot(slots, ring[min(place + _AHEAD, stop - 1) * words], wrap, factor, shift)
         slot = _free(table, (ring[place * words] * factor) >> shift, wrap)
         table[slot] = np.uint32(_tag(ring[place * words + 1], bits) | np.uint64(place + 1))
     return stop - start
@@ -126,9 +142,9 @@ def claim(
     wrap, end, (factor, shift, bits) = np.uint64(len(slots) - 1), len(entries), hashing
     word, seq, added, conflicts, last = place * _WORDS, np.uint64(first_seq), NOTES, 0, len(given) - 1
     taken[HELD] = taken[DUPLICATES] = 0
-    _expect_slots(slots, keys, 2, 0, min(_AHEAD, len(given)), factor, shift)
+    _expect_slots(slots, keys, 2, 0, min(_AHEAD, len(given)), wrap, factor, shift)
     for row in range(len(given)):
-        expect(slots, (keys[2 * min(row + _AHEAD, last)] * factor) >> shift)
+        _expect_slot(slots, keys[2 * min(row + _AHEAD, last)], wrap, factor, shift)
         verdict[row] = FRESH
         if given[row]:
             low, high = keys[2 * row], keys[2 * row + 1]
