@@ -154,6 +154,9 @@ def replay(
     format: Annotated[FileFormat, typer.Option(help="The files' format; auto looks into each file.")] = FileFormat.AUTO,  # noqa: A002
     symbol: Annotated[str | None, typer.Option(help="The symbol of rows that name none.")] = None,
     tz: Annotated[str | None, typer.Option(help="IANA time zone of times without one; else UTC.")] = None,
+    columns: Annotated[
+        str | None, typer.Option(help="Columns of CSV without a header line, such as timestamp,price,quantity.")
+    ] = None,
     speed: Annotated[str, typer.Option(help="max, or a multiple of real time such as 10.")] = "max",
     refused: Annotated[Path | None, typer.Option(help="Write every refused row to this CSV file.")] = None,
     deadline: Annotated[float, typer.Option(min=0.1, help="Seconds to retry one batch before giving up.")] = 300.0,
@@ -164,7 +167,8 @@ def replay(
     from telemetry.commands import replaying
     from telemetry.formats import Options
 
-    options = Options(format=format.value, symbol=symbol, tz=tz)
+    names = None if columns is None else tuple(columns.split(","))
+    options = Options(format=format.value, symbol=symbol, tz=tz, columns=names)
     run = replaying.Run(files, options, speed=speed, refused=refused, deadline_seconds=deadline, url=url)
     raise typer.Exit(run(as_json=as_json))
 

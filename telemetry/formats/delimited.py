@@ -1,4 +1,5 @@
-"""Delimited text with a header line: comma, semicolon, tab or bar; plain or gzip; UTF-8, or UTF-16 with its mark."""
+"""Delimited text (comma, semicolon, tab or bar; plain or gzip; UTF-8, or UTF-16 with its mark), with a header line or
+with columns that are named by whoever reads it."""
 
 from __future__ import annotations
 
@@ -6,7 +7,8 @@ import codecs
 import csv
 import gzip
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import IO, cast
 
@@ -18,19 +20,23 @@ MAX_LINE = 1_000_000
 GZIP = b"\x1f\x8b"
 
 
-def read(path: Path) -> Iterator[Raw | BadRow]:
-    """The records after the header as dicts of stripped text; record 1 is the first after the header."""
+def read(path: Path, columns: Sequence[str] | None = None) -> Iterator[Raw | BadRow]:
+    """The records after the header as dicts of stripped text; record 1 is the first after the header. With `columns`
+    there is no header: those are its columns, in order."""
     with open_bytes(path) as stream, open_text(stream) as text:
         lines = _lines(text)
-        header_line = next((line for line in lines if line.strip()), "")
-        delimiter = sniff_delimiter(header_line)
-        header = [
-            cell.strip() for cell in next(csv.reader([header_line], delimiter=delimiter, skipinitialspace=True), [])
-        ]
-        yield from _records(csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True), header)
+        first = next((line for line in lines if line.strip()), "")
+        delimiter = sniff_delimiter(first)
+        if columns is None:
+            header = next(csv.reader([first], delimiter=delimiter, skipinitialspace=True), [])
+        else:
+            header, lines = list(columns), chain([first], lines)
+        rows = csv.reader(lines, delimiter=delimiter, strict=True, skipinitialspace=True)
+        told = "in the header" if columns is None else "--columns names"
+        yield from _records(rows, [cell.strip() for cell in header], told)
 
 
-def _records(reader: Iterator[list[str]], header: list[str]) -> Iterator[Raw | BadRow]:
+def _records(reader: Iterator[list[str]], header: list[str], told: str) -> Iterator[Raw | BadRow]:
     number = 0
     while True:
         try:
@@ -45,7 +51,7 @@ def _records(reader: Iterator[list[str]], header: list[str]) -> Iterator[Raw | B
             continue
         number += 1
         if len(cells) != len(header):
-            yield BadRow(number, f"expected {len(header)} columns as in the header, received {len(cells)}")
+            yield BadRow(number, f"expected {len(header)} columns as {told}, received {len(cells)}")
         else:
             yield Raw(number, dict(zip(header, map(str.strip, cells), strict=True)))
 

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from telemetry.errors import InvalidInput
-from telemetry.formats import names
-from telemetry.formats.detect import detect
+from telemetry.formats import delimited, names
+from telemetry.formats.detect import Reader, detect
 from telemetry.formats.fields import Fields, Unreadable
 from telemetry.formats.names import Names
 from telemetry.formats.row import BadRow, Raw, Row
@@ -21,15 +21,18 @@ from telemetry.formats.row import BadRow, Raw, Row
 PEEK = 1000
 # Kinds of rows (sets of columns) remembered in one JSON file; more only costs time.
 KINDS = 256
+_NO_HEADER = "where the first line is a trade, name its columns: --columns timestamp,price,quantity"
 
 
 @dataclass(frozen=True)
 class Options:
-    """How to read: `symbol` where the file names none, `tz` (IANA) for times without a zone; None is UTC, announced."""
+    """How to read: `symbol` where the file names none, `tz` (IANA) for times without a zone; None is UTC, announced.
+    `columns` names those of delimited text without a header line, in order."""
 
     format: str = "auto"
     symbol: str | None = None
     tz: str | None = None
+    columns: tuple[str, ...] | None = None
 
 
 class TradeFile:
@@ -48,7 +51,7 @@ class TradeFile:
     def __enter__(self) -> Self:
         reader = detect(self.path, self._options.format)
         self.format = reader.name
-        self._records = _guarded(reader.read(self.path))
+        self._records = _guarded(self._read(reader))
         self._head = list(islice(self._records, PEEK))
         try:
             self._recognise([record.values for record in self._head if isinstance(record, Raw)])
@@ -61,6 +64,13 @@ class TradeFile:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._records.close()
+
+    def _read(self, reader: Reader) -> Iterator[Raw | BadRow]:
+        if self._options.columns is None:
+            return reader.read(self.path)
+        if reader.read is not delimited.read:
+            raise InvalidInput(f"{self.path}: --columns: expected delimited text, received {reader.name}; leave it out")
+        return delimited.read(self.path, self._options.columns)
 
     def __iter__(self) -> Iterator[Row | BadRow]:
         for record in chain(self._head, self._records):
@@ -92,7 +102,8 @@ class TradeFile:
         for field in ("price", "quantity"):
             if resolved.column(field) is None:
                 found = ", ".join(map(_quote, columns[:20]))
-                raise InvalidInput(f"{self.path}: expected a column for {field}, received the columns {found}")
+                what = f"{self.path}: expected a column for {field}, received the columns {found}"
+                raise InvalidInput(what if self._options.columns else f"{what}; {_NO_HEADER}")
         if resolved.column("symbol") is None and self._options.symbol is None:
             raise InvalidInput(f"{self.path}: no column names the symbol; say which with --symbol")
         if resolved.column("symbol") is not None and self._options.symbol is not None:

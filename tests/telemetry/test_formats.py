@@ -96,6 +96,31 @@ def test_the_formats_of_the_crypto_trades_agree_trade_by_trade(market_data: Path
     assert by_value[0] == by_value[1] == by_value[2]
 
 
+def test_a_file_without_a_header_is_read_by_the_columns_that_are_named(market_data: Path) -> None:
+    table = json.loads((market_data / "kraken/kraken_csv_bcheur.reference.json").read_text())
+    trades = []
+    for name in ("BCHEUR.csv", "BCHEUR_incremental_q2.csv"):
+        with pytest.raises(InvalidInput, match="--columns"):
+            read(market_data / "kraken" / name, symbol="BCHEUR")
+        more, bad, _ = read(market_data / "kraken" / name, symbol="BCHEUR", columns=("timestamp", "price", "quantity"))
+        assert bad == []
+        trades += more
+    assert totals(trades) == reference(table["totals"]) | {"buy": 0, "sell": 0}
+
+
+def test_columns_that_are_named_are_as_many_as_each_line_has_and_only_those_of_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "a.csv", "1704110400;A;x;2;5\n1704110401;A;x;2\n")
+    columns = ("timestamp", "symbol", "", "quantity", "price")
+    (trade,), (bad,), notices = read(path, columns=columns)
+    assert trade == {"symbol": "A", "price": "5", "quantity": "2", "timestamp": NOON}
+    assert (bad.number, bad.reason) == (2, "expected 5 columns as --columns names, received 4")
+    assert any("ignored" in notice for notice in notices)
+    with pytest.raises(InvalidInput, match="column for price"):
+        read(path, columns=("timestamp", "symbol", "side", "quantity", "cost"))
+    with pytest.raises(InvalidInput, match="delimited text, received json"):
+        read(written(tmp_path, "a.json", '[{"symbol": "A"}]'), columns=columns)
+
+
 def test_a_file_without_a_symbol_asks_for_it(market_data: Path) -> None:
     with pytest.raises(InvalidInput, match="--symbol"):
         read(market_data / "binance_xrpeth/XRP_ETH-trades.parquet")
