@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+
 from telemetry.backbone.recent import Recent
 
 
@@ -39,3 +41,13 @@ def test_after_a_gap_only_what_follows_it_is_kept() -> None:
     it.add(12, 12, b"12-12")
     assert kept(it, 5, 9) is None
     assert kept(it, 12, 12) == [b"12-12"]
+
+
+def test_ten_thousand_records_are_no_work_for_the_garbage_collector() -> None:
+    it = Recent(1 << 20)
+    gc.collect()
+    before = len(gc.get_objects())
+    for seq in range(1, 10_001):
+        it.add(seq, seq, b"%d" % seq)
+    assert len(gc.get_objects()) - before < 100
+    assert kept(it, 1, 2) == [b"1", b"2"]
