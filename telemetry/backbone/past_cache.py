@@ -9,10 +9,11 @@ cache of its own.
 
 from __future__ import annotations
 
-import mmap
 import os
 
 import numpy as np
+
+from telemetry.backbone.large_pages import on_large_pages
 
 BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
 _BUFFER_BYTES = 4 << 20  # of one write: after each one the interpreter's lock is waited for
@@ -24,14 +25,14 @@ class Buffers:
     """Memory that begins with a page, as the system asks for: that of a closed file is for the next one."""
 
     def __init__(self) -> None:
-        self._free: list[mmap.mmap] = []
+        self._free: list[memoryview] = []
 
-    def take(self) -> mmap.mmap:
+    def take(self) -> memoryview:
         """For one file."""
-        return self._free.pop() if self._free else mmap.mmap(-1, _BUFFER_BYTES)
+        return self._free.pop() if self._free else on_large_pages(_BUFFER_BYTES)
 
-    def give_back(self, taken: mmap.mmap) -> None:
-        """No view of it is left."""
+    def give_back(self, taken: memoryview) -> None:
+        """Nobody writes to it any more."""
         self._free = [taken]
 
 
@@ -42,7 +43,7 @@ class PastCache:
         """Of the open file. Raises OSError where that is not possible."""
         self._cached, self._size, self._buffers = descriptor, os.fstat(descriptor).st_size, buffers
         self._descriptor = os.open(f"/proc/self/fd/{descriptor}", os.O_RDWR | os.O_DIRECT | os.O_CLOEXEC)
-        self._map: mmap.mmap | None = None
+        self._buffer: memoryview | None = None
         self._end = -1  # of what was appended last; the block that it lies in is in the buffer
 
     def append(self, offset: int, data: Buffer) -> bool:
@@ -62,21 +63,21 @@ class PastCache:
 
     def _write(self, offset: int, part: memoryview) -> None:
         """What fits into the buffer."""
-        if self._map is None:
-            self._map = self._buffers.take()
-        with memoryview(self._map) as buffer:
-            behind = offset % BLOCK_BYTES
-            if behind and self._end != offset:  # the first bytes of a block that is not in the buffer
-                buffer[:behind] = os.pread(self._cached, behind, offset - behind)
-            end = behind + len(part)
-            stop = end + -end % BLOCK_BYTES
-            buffer[behind:end] = part
-            buffer[end:stop] = bytes(stop - end)
-            self._end = -1  # until it is written
-            self._write_blocks(offset - behind, buffer[:stop])
-            self._end = offset + len(part)
-            if stop > BLOCK_BYTES:
-                buffer[:BLOCK_BYTES] = buffer[stop - BLOCK_BYTES : stop]
+        if self._buffer is None:
+            self._buffer = self._buffers.take()
+        buffer = self._buffer
+        behind = offset % BLOCK_BYTES
+        if behind and self._end != offset:  # the first bytes of a block that is not in the buffer
+            buffer[:behind] = os.pread(self._cached, behind, offset - behind)
+        end = behind + len(part)
+        stop = end + -end % BLOCK_BYTES
+        buffer[behind:end] = part
+        buffer[end:stop] = bytes(stop - end)
+        self._end = -1  # until it is written
+        self._write_blocks(offset - behind, buffer[:stop])
+        self._end = offset + len(part)
+        if stop > BLOCK_BYTES:
+            buffer[:BLOCK_BYTES] = buffer[stop - BLOCK_BYTES : stop]
 
     def _write_blocks(self, offset: int, blocks: memoryview) -> None:
         written = 0
@@ -89,9 +90,9 @@ class PastCache:
 
     def close(self) -> None:
         """Of no use any more."""
-        if self._map is not None:
-            self._buffers.give_back(self._map)
-            self._map = None
+        if self._buffer is not None:
+            self._buffers.give_back(self._buffer)
+            self._buffer = None
         os.close(self._descriptor)
 
 

@@ -19,7 +19,6 @@ Rules of this file:
 
 from __future__ import annotations
 
-import mmap
 import struct
 import threading
 from collections.abc import Sequence
@@ -31,6 +30,7 @@ from typing import NamedTuple
 from isal.isal_zlib import crc32
 
 from telemetry.backbone.disk import Files, OpenFile
+from telemetry.backbone.large_pages import on_large_pages
 
 MAGIC = b"TTSEGMNT"
 VERSION = 1
@@ -102,7 +102,7 @@ class Spare:
         self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
-        self._zeros = mmap.mmap(-1, self._chunk)  # only read
+        self._zeros = on_large_pages(self._chunk)  # only read
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._number = 0
@@ -175,7 +175,7 @@ class Spare:
             elif self._filled < self._size:
                 length = min(self._chunk, self._size - self._filled)
                 write = self._file.write if self._cached else self._file.append
-                write(self._filled, memoryview(self._zeros)[:length])
+                write(self._filled, self._zeros[:length])
                 self._filled += length
                 if self._filled % (CHUNKS * self._chunk) == 0 or self._filled == self._size:
                     self._file.sync()

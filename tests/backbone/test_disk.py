@@ -6,14 +6,18 @@ import errno
 import mmap
 import os
 import random
+import re
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from telemetry.backbone.disk import DiskFiles, OpenFile
-from telemetry.backbone.past_cache import BLOCK_BYTES
+from telemetry.backbone.large_pages import LARGE_PAGE_BYTES, on_large_pages
+from telemetry.backbone.past_cache import BLOCK_BYTES, Buffers
 
 SIZE = 3 << 20
 
@@ -130,3 +134,31 @@ def test_what_is_appended_takes_no_page_of_the_cache(tmp_path: Path) -> None:
             pytest.skip("this file system keeps nothing in the page cache")
         file.append(BLOCK_BYTES, b"a" * BLOCK_BYTES)
         assert not is_in_memory(path, BLOCK_BYTES)
+
+
+def flags_of(memory: memoryview) -> set[str]:
+    """What Linux was told of the memory that begins here, see proc(5)."""
+    address = np.frombuffer(memory, np.uint8).ctypes.data
+    is_there = False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if found := re.match("([0-9a-f]+)-([0-9a-f]+) ", line):
+            is_there = int(found[1], 16) <= address < int(found[2], 16)
+        elif is_there and line.startswith("VmFlags:"):
+            return set(line.split()[1:])
+    raise AssertionError("no such memory")
+
+
+def test_memory_on_large_pages_begins_with_one_and_is_zero_to_its_last_byte() -> None:
+    for size in (1, BLOCK_BYTES, LARGE_PAGE_BYTES, 3 * LARGE_PAGE_BYTES + 5):
+        memory = on_large_pages(size)
+        assert bytes(memory) == bytes(size)
+        memory[:] = b"a" * size
+        assert np.frombuffer(memory, np.uint8).ctypes.data % LARGE_PAGE_BYTES == 0
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not Path("/sys/kernel/mm/transparent_hugepage").exists(),
+    reason="this system has no large pages",
+)
+def test_appends_come_from_memory_for_which_large_pages_were_asked() -> None:
+    assert "hg" in flags_of(Buffers().take())
