@@ -17,7 +17,7 @@ from benchmarks.plan import Plan
 from benchmarks.product import Product
 
 FAMILIES = ("streams", "jetstream", "flow", "databases", "exporters", "naive")
-TRADES, QUICK_TRADES = 300_000, 100_000  # the fewer, the more of a run is its beginning and end
+TRADES = 300_000  # the fewer, the more of a run is its beginning and end
 PER_BODY = 1_000
 
 
@@ -29,7 +29,7 @@ def peers() -> Iterator[Peer]:
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Each peer that is installed in turn with the product."""
-    trades = plan.size(TRADES, QUICK_TRADES) // PER_BODY * PER_BODY
+    trades = plan.size(TRADES, TRADES) // PER_BODY * PER_BODY
     chosen = [peer for peer in peers() if plan.only.lower() in peer.name.lower()]
     with Product(plan.directory / "product") as product:
         for number, peer in enumerate(chosen):
