@@ -7,7 +7,7 @@ import numpy as np
 
 from telemetry.compiled.arranging import ROW_BITS, ROW_MASK, add_up, sort_pairs
 from telemetry.compiled.compiler import BYTES, INTEGERS, LONGS, MATRIX, TEXT, UNSIGNED, entry, part
-from telemetry.compiled.memory import trailing_zeros
+from telemetry.compiled.memory import pointer, trailing_zeros
 from telemetry.compiled.patterns import bucket_of
 from telemetry.frame import Array
 from telemetry.patterns import (
@@ -35,7 +35,7 @@ from telemetry.patterns import (
 )
 
 ENDS, GAPS, BURSTS, CANDIDATES, RESULTS = range(5)  # rows that were made of each
-_SLOT_NS, _MILLISECOND_NS, _FUTURE_NS = UNITS[0] * 1_000_000_000, 1_000_000, 5_000_000_000
+SLOT_NS, _MILLISECOND_NS, _FUTURE_NS = UNITS[0] * 1_000_000_000, 1_000_000, 5_000_000_000
 _CODE_OF_SLOT = LEVEL_OFFSETS[0]
 _TENS = 10.0 ** np.arange(19)
 _WORD = 6  # bits of a bucket within its word of the map
@@ -58,32 +58,24 @@ def _write_out(counts: Array, held: Array, keys: int, gaps: Array, count: int) -
 
 
 @part
-def _gaps(
-    instrument: int,
-    timestamp: Array,
-    order: Array,
-    begin: int,
-    end: int,
-    counts: Array,
-    held: Array,
-    spare: Array,
-    gaps: Array,
+def gaps_of(
+    instrument: int, times: Array, begin: int, end: int, counts: Array, held: Array, spare: Array, gaps: Array,
     count: int,
-) -> int:
-    """The gaps inside of an instrument; how many rows there are then."""
+) -> int:  # fmt: skip
+    """The gaps inside of an instrument, whose trades are at `times`; how many rows there are then."""
     known, key, slot_ns, is_behind = count, 0, 0, False
-    before = timestamp[order[begin]]
+    numbers, words, before = pointer(counts), pointer(held), times[begin]
     for number in range(begin + 1, end):
-        at = timestamp[np.uintp(order[number])]
-        if number == begin + 1 or not 0 <= at - slot_ns < _SLOT_NS:
+        at = times[number]
+        if number == begin + 1 or not 0 <= at - slot_ns < SLOT_NS:
             if number > begin + 1:
                 is_behind |= at < slot_ns
                 count = _write_out(counts, held, key, gaps, count)
-            slot_ns = at // _SLOT_NS * _SLOT_NS
-            key = (instrument << INSTRUMENT_SHIFT) + ((at // _SLOT_NS + _CODE_OF_SLOT) << UNIT_SHIFT)
+            slot_ns = at // SLOT_NS * SLOT_NS
+            key = (instrument << INSTRUMENT_SHIFT) + ((at // SLOT_NS + _CODE_OF_SLOT) << UNIT_SHIFT)
         bucket = bucket_of(at - before)
-        counts[bucket] += 1
-        held[bucket >> _WORD] |= _ONE << np.uint64(bucket & 63)
+        numbers[bucket] += 1
+        words[bucket >> _WORD] |= _ONE << np.uint64(bucket & 63)
         before = at
     if end > begin + 1:
         count = _write_out(counts, held, key, gaps, count)
@@ -91,59 +83,63 @@ def _gaps(
 
 
 @part
-def _bursts(
-    instrument: int, timestamp: Array, order: Array, begin: int, end: int, spare: Array, bursts: Array, count: int
-) -> int:
+def bursts_of(instrument: int, times: Array, begin: int, end: int, spare: Array, bursts: Array, count: int) -> int:
     """The trades by millisecond of an instrument; how many rows there are then."""
-    known, is_behind = count, False
+    known, is_behind, latest = count, False, np.int64(-1)
+    first = (instrument << MILLISECOND_SHIFT) + MILLISECOND_OFFSET
     for number in range(begin, end):
-        millisecond = timestamp[np.uintp(order[number])] // _MILLISECOND_NS + MILLISECOND_OFFSET
-        key = (instrument << MILLISECOND_SHIFT) + millisecond
-        if count > known and bursts[count - 1, 0] == key:
+        key = times[number] // _MILLISECOND_NS + first
+        if key == latest:
             bursts[count - 1, 1] += 1
         else:
-            is_behind |= count > known and key < bursts[count - 1, 0]
+            is_behind |= key < latest
             bursts[count, 0], bursts[count, 1] = key, 1
             count += 1
+            latest = key
     return add_up(bursts, spare, known, count) if is_behind else count
 
 
 @part
-def _end(instrument: int, timestamp: Array, order: Array, begin: int, end: int, row: Array) -> None:
-    row[LOCAL], row[FIRST], row[LAST] = instrument, timestamp[order[begin]], timestamp[order[end - 1]]
+def end_of(instrument: int, times: Array, begin: int, end: int, row: Array) -> None:
+    """What `ends` say of an instrument."""
+    row[LOCAL], row[FIRST], row[LAST] = instrument, times[begin], times[end - 1]
     row[FINE] = 0
     for number in range(begin, end):
-        if timestamp[order[number]] % FINE_NS != 0:
+        if times[number] % FINE_NS != 0:
             row[FINE] = 1
             break
 
 
 @part
-def _slot(timestamp: int, received_at: int) -> int:
+def slot_of(timestamp: int, received_at: int) -> int:
     if timestamp <= received_at:
-        return timestamp // _SLOT_NS
-    return FAR if timestamp > received_at + _FUTURE_NS else received_at // _SLOT_NS
+        return timestamp // SLOT_NS
+    return FAR if timestamp > received_at + _FUTURE_NS else received_at // SLOT_NS
+
+
+@part
+def rank(best: Array, first: int, key: int) -> None:
+    """Take a truncated KEY in among the ten largest, which ascend from place `first` on, in place of the smallest one;
+    it is not smaller than that. Without a branch: whether one is among the largest cannot be foretold."""
+    for at in range(first, first + LARGEST - 1):
+        best[at] = min(best[at + 1], max(best[at], key))
+    best[first + LARGEST - 1] = max(best[first + LARGEST - 1], key)
+
+
+@part
+def forget_ranks(best: Array, first: int) -> None:
+    """Begin with ten that are smaller than any."""
+    for at in range(first, first + LARGEST):
+        best[at] = -1
 
 
 @part
 def _least(pairs: Array, begin: int, end: int, best: Array) -> int:
-    """The tenth largest KEY of a group, truncated; the smallest one of a smaller group."""
-    held = 0
+    """The tenth largest KEY of a group, truncated; -1 where there are fewer."""
+    forget_ranks(best, 0)
     for number in range(begin, end):
-        key = pairs[number, 1] >> TRUNCATED
-        if held == LARGEST and key <= best[0]:
-            continue
-        at = held if held < LARGEST else 0  # the smallest one goes
-        if held < LARGEST:
-            while at > 0 and best[at - 1] > key:
-                best[at] = best[at - 1]
-                at -= 1
-            held += 1
-        else:
-            while at + 1 < LARGEST and best[at + 1] < key:
-                best[at] = best[at + 1]
-                at += 1
-        best[at] = key
+        if pairs[number, 1] >> TRUNCATED > best[0]:
+            rank(best, 0, pairs[number, 1] >> TRUNCATED)
     return int(best[0])
 
 
@@ -166,44 +162,59 @@ def _choose(pairs: Array, spare: Array, begin: int, end: int, best: Array, chose
 
 
 @part
-def _key(price: int, price_scale: int, quantity: int, quantity_scale: int) -> int:
+def key_of(price: int, price_scale: int, quantity: int, quantity_scale: int) -> int:
     """|price * quantity| as KEY holds it."""
     size = np.abs(price / _TENS[price_scale]) * (quantity / _TENS[quantity_scale])
     return int(np.float64(size).view(np.int64))
 
 
+@part
+def fill_candidate(
+    row: Array, instrument: int, at: int, key: int, slot: int, side: Array, price: Array, price_scale: Array,
+    quantity: Array, quantity_scale: Array, timestamp: Array,
+) -> None:  # fmt: skip
+    """The trade at this place of the range as a row of `candidates`."""
+    row[KEY], row[SLOT] = key, slot
+    row[TIMESTAMP], row[PRICE], row[QUANTITY] = timestamp[at], price[at], quantity[at]
+    small = side[at] | (np.int64(price_scale[at]) << 2) | (np.int64(quantity_scale[at]) << 7)
+    row[CODE] = (small << (2 * LOCAL_BITS)) | (instrument << LOCAL_BITS) | at
+
+
 @entry(
     *(INTEGERS, INTEGERS, TEXT, LONGS, TEXT, LONGS, TEXT, LONGS, LONGS),
-    *(MATRIX, MATRIX, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
+    *(MATRIX, MATRIX, INTEGERS, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
 )
 def find(
     starts: Array, order: Array, side: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
-    timestamp: Array, received_at: Array, pairs: Array, spare: Array, chosen: Array, counts: Array, held: Array,
-    best: Array, ends: Array, gaps: Array, bursts: Array, candidates: Array, results: Array,
+    timestamp: Array, received_at: Array, pairs: Array, spare: Array, apart: Array, chosen: Array, counts: Array,
+    held: Array, best: Array, ends: Array, gaps: Array, bursts: Array, candidates: Array, results: Array,
 ) -> int:  # fmt: skip
     """Make the four arrays, which have room for a row of each trade; `results` are the rows of each. `counts` and
     `held` are zeros, and are so afterwards."""
+    times = pointer(apart)
     for instrument in range(len(starts) - 2):
         begin, end = starts[instrument], starts[instrument + 1]
         if begin == end:
             continue
-        _end(instrument, timestamp, order, begin, end, ends[results[ENDS]])
+        for number in range(begin, end):
+            apart[number] = timestamp[order[number]]
+        end_of(instrument, times, begin, end, ends[results[ENDS]])
         results[ENDS] += 1
-        results[GAPS] = _gaps(instrument, timestamp, order, begin, end, counts, held, spare, gaps, results[GAPS])
-        results[BURSTS] = _bursts(instrument, timestamp, order, begin, end, spare, bursts, results[BURSTS])
+        results[GAPS] = gaps_of(instrument, times, begin, end, counts, held, spare, gaps, results[GAPS])
+        results[BURSTS] = bursts_of(instrument, times, begin, end, spare, bursts, results[BURSTS])
         for number in range(begin, end):
             at = np.uintp(order[number])
-            pairs[number, 0] = (_slot(timestamp[at], received_at[at]) << ROW_BITS) | order[number]
-            pairs[number, 1] = _key(price[at], price_scale[at], quantity[at], quantity_scale[at])
+            pairs[number, 0] = (slot_of(timestamp[at], received_at[at]) << ROW_BITS) | order[number]
+            pairs[number, 1] = key_of(price[at], price_scale[at], quantity[at], quantity_scale[at])
         _choose(pairs, spare, begin, end, best, chosen)
         for number in range(begin, end):
             at = order[number]
             if chosen[at]:
+                key = key_of(price[at], price_scale[at], quantity[at], quantity_scale[at])
+                slot = slot_of(timestamp[at], received_at[at])
                 row = candidates[results[CANDIDATES]]
-                row[KEY] = _key(price[at], price_scale[at], quantity[at], quantity_scale[at])
-                row[SLOT] = _slot(timestamp[at], received_at[at])
-                row[TIMESTAMP], row[PRICE], row[QUANTITY] = timestamp[at], price[at], quantity[at]
-                small = side[at] | (np.int64(price_scale[at]) << 2) | (np.int64(quantity_scale[at]) << 7)
-                row[CODE] = (small << (2 * LOCAL_BITS)) | (instrument << LOCAL_BITS) | at
+                fill_candidate(
+                    row, instrument, at, key, slot, side, price, price_scale, quantity, quantity_scale, timestamp
+                )
                 results[CANDIDATES] += 1
     return results[CANDIDATES]  # type: ignore[no-any-return]
