@@ -123,6 +123,10 @@ class GatewayCollector(Collector):
             ("atoms", "Time buckets held", len(state.atoms)),
         ):
             yield GaugeMetricFamily(f"telemetry_{name}", text, value=float(value))
+        leases = CounterMetricFamily("telemetry_leases", "Leases sent, by where their trades were", labels=("way",))
+        for way, count in sorted(status.leases.items()):
+            leases.add_metric((way,), count)
+        yield leases
         skipped = self._gateway.live.skipped
         yield CounterMetricFamily("telemetry_stream_skipped", "Updates that slow clients were not sent", value=skipped)
 

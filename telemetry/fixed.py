@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import accumulate
+from typing import Any
 
 import numpy as np
 
@@ -39,7 +40,8 @@ _most = np.maximum.reduce  # half the price of .max() on a few rows
 
 
 def decode_fixed(frames: Sequence[memoryview]) -> Columns:
-    """All trades of `frames`, in order, of their optional columns at most _ORDERS; only these may point into a frame.
+    """All trades of `frames`, in order, of their optional columns at most _ORDERS; these may point into a frame, the
+    others too if it is the only one.
 
     Raises InvalidInput on fixed columns that `frame.pack` did not write.
     """
@@ -54,9 +56,9 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
         tables.append(unpack_table(view[end - entries : end]))
         counts.append(count)
         masks |= mask
-    price, quantity, timestamp, received_at = (np.frombuffer(b"".join(piece), I64) for piece in pieces[:4])
-    instrument = np.frombuffer(b"".join(pieces[4]), U32)
-    side, price_scale, quantity_scale = (np.frombuffer(b"".join(piece), U8) for piece in pieces[5:])
+    price, quantity, timestamp, received_at = (_column(piece, I64) for piece in pieces[:4])
+    instrument = _column(pieces[4], U32)
+    side, price_scale, quantity_scale = (_column(piece, U8) for piece in pieces[5:])
     if len(price) and not (_most(side) < len(SIDES) and _most(price_scale) <= MAX_SCALE >= _most(quantity_scale)):
         raise InvalidInput("expected known sides and scales in the frame, received others")
     instruments, instrument = _joined(tables, counts, instrument)
@@ -64,6 +66,13 @@ def decode_fixed(frames: Sequence[memoryview]) -> Columns:
     return Columns(
         instruments, instrument, side, price, price_scale, quantity, quantity_scale, timestamp, received_at, optional
     )
+
+
+def _column(pieces: list[memoryview], kind: np.dtype[Any]) -> Array:
+    """The numbers of one column, in place where they are in one piece at an address that suits them."""
+    if len(pieces) == 1 and (found := np.frombuffer(pieces[0], kind)).flags.aligned:
+        return found
+    return np.frombuffer(b"".join(pieces), kind)
 
 
 def fixed_pieces(view: memoryview) -> list[Buffer]:

@@ -11,7 +11,7 @@
     16      h   head: MessagePack map of the struct below
     16+h    p   zeros up to a multiple of 8
     ...         body, raw: records (lease, see telemetry.backbone.leased) or a statistics.Partial (partial); read in
-                place
+                place. Nothing when the head has a `place`: it is in shared memory, see telemetry.backbone.room
 
 All integers little endian. One frame per message: multipart is several times dearer.
 """
@@ -30,6 +30,8 @@ VERSION = 1
 _PREFIX = struct.Struct("<BBHIII")  # version, kind, zero, crc, head length, zero
 _ALIGN = 8
 
+Place = tuple[int, int]  # where a body is in the room that worker and gateway share
+
 
 class Kind(IntEnum):
     """What a message is."""
@@ -39,17 +41,20 @@ class Kind(IntEnum):
     HEARTBEAT = 3
 
 
-class LeaseHead(msgspec.Struct, frozen=True):
-    """Gateway to worker: analyse exactly the trades `first`..`last` of the records in the body."""
+class LeaseHead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Gateway to worker: analyse exactly the trades `first`..`last` of the records in the body, or at `place` (its
+    first byte, its length) of the room that this generation of the worker told of."""
 
     epoch: int
     attempt: int
     first: int
     last: int
+    place: Place | None = None
 
 
-class PartialHead(msgspec.Struct, frozen=True):
-    """Worker to gateway: the statistics of `first`..`last`; `*_ns` are the worker's monotonic clock."""
+class PartialHead(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Worker to gateway: the statistics of `first`..`last`; `*_ns` are the worker's monotonic clock. With a `place`
+    (its length, its crc32) they are behind the records of that lease in the worker's room."""
 
     epoch: int
     attempt: int
@@ -62,10 +67,12 @@ class PartialHead(msgspec.Struct, frozen=True):
     received_ns: int
     started_ns: int
     finished_ns: int
+    place: Place | None = None
 
 
-class Heartbeat(msgspec.Struct, frozen=True):
-    """Worker to gateway twice a second: I am here, push leases to `endpoint`; `done` counts leases returned."""
+class Heartbeat(msgspec.Struct, frozen=True, omit_defaults=True):
+    """Worker to gateway twice a second: I am here, push leases to `endpoint`; `done` counts leases returned. `room` is
+    the descriptor of the memory that this generation shares, if it does; `room_nonce` stands at its beginning."""
 
     worker: str
     generation: int
@@ -73,6 +80,8 @@ class Heartbeat(msgspec.Struct, frozen=True):
     pid: int
     version: str
     done: int
+    room: int = -1
+    room_nonce: bytes = b""
 
 
 Head = LeaseHead | PartialHead | Heartbeat

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from telemetry.backbone import Lease, WorkSource
+from telemetry.backbone import Lease, WorkSource, returned
 from telemetry.backbone.record import decode_record
 from telemetry.columns import Columns, concatenate
 from telemetry.errors import InvalidInput
@@ -16,7 +16,7 @@ from telemetry.fixed import decode_fixed
 from telemetry.partial import Partial, partial_pieces
 from telemetry.statistics import BASIC, VERSION
 from telemetry.tasks import Ready
-from telemetry.wire import Kind, PartialHead, encode
+from telemetry.wire import PartialHead
 from worker.analysis import Quick, analyse, quickly
 
 THREAD_TRADES = 4096  # larger leases that are not analysed quickly are so in a thread, so that heartbeats go on
@@ -71,7 +71,7 @@ class Worker:
             started_ns=started_ns,
             finished_ns=time.monotonic_ns(),
         )
-        return encode(Kind.PARTIAL, head, *partial)
+        return returned(lease, head, partial)
 
     async def _analysed(self, parts: Sequence[Columns], first: int) -> Partial:
         basic, quick = self._version == BASIC, self._quick

@@ -12,8 +12,11 @@ from enum import Enum
 from types import TracebackType
 from typing import Any, Protocol, Self
 
+import msgspec
+
 from telemetry.backbone.record import Record
-from telemetry.wire import PartialHead
+from telemetry.backbone.room import Answer
+from telemetry.wire import Buffer, Kind, PartialHead, encode
 
 
 class Verdict(Enum):
@@ -58,13 +61,24 @@ class Committed:
 @dataclass(frozen=True, slots=True)
 class Lease:
     """Work as a worker receives it: records that cover [first, last], at least with what is analysed (see
-    telemetry.backbone.leased); only these trades are to be analysed."""
+    telemetry.backbone.leased); only these trades are to be analysed. The records may be in memory that the gateway
+    shares: they are what they are until the partial was sent. It may go to `answer` then, see `returned`."""
 
     epoch: int
     attempt: int
     first: int
     last: int
     records: list[memoryview]
+    answer: Answer | None = None
+
+
+def returned(lease: Lease, head: PartialHead, pieces: Sequence[Buffer]) -> bytes:
+    """The message that returns the partial of a lease, `pieces` joined: in the memory that the gateway shares, if it
+    does and they fit, in the message otherwise."""
+    place = None if lease.answer is None else lease.answer.write(pieces)
+    if place is None:
+        return encode(Kind.PARTIAL, head, *pieces)
+    return encode(Kind.PARTIAL, msgspec.structs.replace(head, place=place))
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +130,7 @@ class Status:
     redelivered: Mapping[str, int] = field(default_factory=dict)
     dropped: Mapping[str, int] = field(default_factory=dict)
     garbage: int = 0
+    leases: Mapping[str, int] = field(default_factory=dict)  # sent through shared memory, in messages
     journal: Any = None
 
 
@@ -154,4 +169,4 @@ class WorkSource(Protocol):
         """The next lease, in the order in which they were given."""
 
     async def send(self, partial: bytes) -> None:
-        """Return a partial (as `telemetry.wire.encode` made it). Waits while the gateway does not take it."""
+        """Return a partial (as `returned` made it). Waits while the gateway does not take it."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from time import monotonic
 
 import zmq
@@ -11,7 +12,8 @@ from telemetry.backbone import sockets
 from telemetry.backbone.desk import Desk
 from telemetry.backbone.endpoints import same_place
 from telemetry.backbone.links import PushLink
-from telemetry.wire import Buffer, Heartbeat
+from telemetry.errors import InvalidInput
+from telemetry.wire import Buffer, Heartbeat, LeaseHead, PartialHead
 
 CONNECT_SECONDS = 2.0  # a connection that is not up by then is tried again at the next hello
 MOST = 256  # workers; whoever says hello beyond is refused
@@ -20,10 +22,12 @@ Open = Callable[[Heartbeat], PushLink]
 
 
 class Connections:
-    """By worker id. `refused` counts hellos that lead nowhere: an address of elsewhere, an id in use, too many."""
+    """By worker id. `refused` counts hellos that lead nowhere: an address of elsewhere, an id in use, too many.
+    `leases` counts those that were sent, by the way they went."""
 
     def __init__(self, context: zmq.Context[sockets.Socket], results: str, desk: Desk, *, window: int) -> None:
         self.refused = 0
+        self.leases: Counter[str] = Counter()
         self._context, self._results, self._desk, self._window = context, results, desk, window
         self._links: dict[str, PushLink] = {}
 
@@ -44,10 +48,25 @@ class Connections:
             self._down(link, "replaced")
             self._open(hello)
 
-    def send(self, worker: str, lease: Buffer) -> bool:
-        """False when it takes nothing now."""
+    def lease(self, worker: str, head: LeaseHead, pieces: Sequence[Buffer], length: int) -> bool:
+        """Send a lease whose records are `pieces`, `length` bytes in all. False when it takes nothing now."""
         link = self._links.get(worker)
-        return link is not None and link.send(lease)
+        way = None if link is None else link.lease(head, pieces, length)
+        if way is not None:
+            self.leases[way] += 1
+        return way is not None
+
+    def partial(self, head: PartialHead, body: memoryview) -> memoryview:
+        """The body of a partial that came in a message with `body`. InvalidInput when it is not there any more: its
+        place was in the room of a generation that is over, so its lease is somebody else's by now."""
+        link = self._links.get(head.worker)
+        if head.epoch != self._desk.epoch:  # it is dropped for that, whatever its body is
+            return body
+        if link is not None:
+            return link.partial(head, body)
+        if head.place is not None:
+            raise InvalidInput(f"expected a partial of a worker that is connected, received one of {head.worker!r}")
+        return body
 
     def close(self, worker: str) -> None:
         """Drop the connection to `worker`; it will notice and say hello as a new generation if it can."""

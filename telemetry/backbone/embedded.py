@@ -23,8 +23,8 @@ from telemetry.backbone.leases import Limits, Send
 from telemetry.backbone.links import ResultsLink
 from telemetry.backbone.recent import RECENT_BYTES, Recent
 from telemetry.backbone.record import Record
-from telemetry.errors import Stop
-from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, PartialHead, encode
+from telemetry.errors import InvalidInput, Stop
+from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, PartialHead
 
 LEASE_BYTES = 32 << 20  # a lease ends before the record that would exceed this
 
@@ -157,7 +157,10 @@ class Embedded:
         if not self._started.is_set():
             return Status(0, self._version, journal.durable_seq, 0, journal.last_seq, 0, 0, (), journal=journal)
         garbage = self._garbage + self._results.garbage + self._connections.refused + self._desk.refused
-        return replace(self._desk.status(), durable_seq=journal.durable_seq, garbage=garbage, journal=journal)
+        leases = dict(self._connections.leases)
+        return replace(
+            self._desk.status(), durable_seq=journal.durable_seq, garbage=garbage, leases=leases, journal=journal
+        )
 
     def _carry(self, send: Send) -> int | None:
         """Send a lease with the records that cover it, as many as fit; the last trade that went, None: nothing went."""
@@ -174,7 +177,7 @@ class Embedded:
         if not records:
             raise Stop(f"expected the journal to hold trades {send.first}..{send.last}, found none of them")
         head = LeaseHead(self._desk.epoch, send.attempt, send.first, last)
-        return last if self._connections.send(send.worker, encode(Kind.LEASE, head, *records)) else None
+        return last if self._connections.lease(send.worker, head, records, size) else None
 
     def _records(self, send: Send) -> Iterator[tuple[int, memoryview]]:
         """The last trade and the bytes of each record that holds any trade of a lease."""
@@ -194,6 +197,11 @@ class Embedded:
         if isinstance(head, Heartbeat):
             self._connections.hello(head)
         elif isinstance(head, PartialHead):
-            self._desk.received(Partial(head, body))
+            try:
+                partial = Partial(head, self._connections.partial(head, body))
+            except InvalidInput:
+                self._garbage += 1
+            else:
+                self._desk.received(partial)
         else:
             self._garbage += 1

@@ -7,7 +7,8 @@
 A worker says hello (Heartbeat) every 0.5 s; it names its address, so whoever starts workers need not know them. When
 either connection drops, or its address is gone, the worker forgets what it holds, binds a new address and says hello as
 a new generation: nothing that was meant for the old one can reach it. The gateway never reconnects a PushLink: a
-dropped one is a lost worker.
+dropped one is a lost worker. With each generation goes a room of shared memory (see room.py): where the gateway can
+open it, leases and partials of some size are there and only their places in the messages.
 """
 
 from __future__ import annotations
@@ -17,23 +18,26 @@ import os
 import struct
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from time import monotonic
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+import msgspec
 import zmq
 
 from telemetry.backbone import Lease, endpoints, sockets
 from telemetry.backbone.record import ALIGN, HEADER_BYTES
+from telemetry.backbone.room import Answer, GatewayRoom, WorkerRoom
 from telemetry.errors import InvalidInput
-from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, decode, encode
+from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, PartialHead, Place, decode, encode
 
 BEAT_SECONDS = 0.5
 RESULTS_QUEUE = 1_000  # messages; honest workers hold at most a window of leases each, so this is never reached
 LEASE_QUEUE = 16  # messages; the gateway keeps to its window, which is smaller
 FLUSH_MS = 1_000  # how long a worker that stops waits for the gateway to take its last partial
 
+Way = Literal["memory", "message"]  # the records of a lease are in the room, or in the message
 Deliver = Callable[[Kind, Head, memoryview], None]
 
 
@@ -95,6 +99,7 @@ class PushLink:
         self.hello = hello
         self.up = False
         self.opened_at = monotonic()
+        self._room = GatewayRoom.opened(hello)
         self._on_up, self._on_down = on_up, on_down
         self._socket = sockets.make(context, zmq.PUSH, high_water_mark=window + 1)
         self._socket.setsockopt(zmq.RECONNECT_IVL, -1)
@@ -112,8 +117,29 @@ class PushLink:
         """False when the worker takes nothing now: the lease stays with the gateway."""
         return sockets.send(self._socket, lease)
 
+    def lease(self, head: LeaseHead, pieces: Sequence[Buffer], length: int) -> Way | None:
+        """The way a lease went whose records are `pieces`, `length` bytes in all; None: it did not, as with `send`."""
+        place = None if self._room is None else self._room.place(head.attempt, pieces, length)
+        if self._room is None or place is None:
+            return "message" if self.send(encode(Kind.LEASE, head, *pieces)) else None
+        if self.send(encode(Kind.LEASE, msgspec.structs.replace(head, place=place))):
+            return "memory"
+        self._room.release(head.attempt)
+        return None
+
+    def partial(self, head: PartialHead, body: memoryview) -> memoryview:
+        """The body of a partial of this epoch that came in a message with `body`. InvalidInput: it is not here."""
+        if self._room is None or head.place is None:
+            if self._room is not None:
+                self._room.release(head.attempt)
+            if head.place is not None:
+                raise InvalidInput(f"expected a partial in its message, received one at {head.place} of no room")
+            return body
+        return memoryview(self._room.take(head.attempt, head.place))
+
     def close(self) -> None:
-        """Drop the connection and what is queued for it. May be called twice."""
+        """Drop the connection and what is queued for it, and the room. May be called twice."""
+        self._room = None
         if not self._socket.closed:
             self._monitor.close()
             self._socket.close(0)
@@ -186,8 +212,11 @@ class WorkerLink:
         self._pull.bind(endpoints.new_endpoint(self.results))
         self.endpoint = self._pull.getsockopt_string(zmq.LAST_ENDPOINT)
         self._drain = sockets.Drain(self._pull, self._take)
+        self._room = WorkerRoom.made()
 
     def _unbind(self) -> None:
+        if self._room is not None:
+            self._room.close()
         self._drain.close()
         self._pull_monitor.close()
         self._pull.close(0)
@@ -221,6 +250,8 @@ class WorkerLink:
             self._begin_generation()  # which says hello
             return
         hello = Heartbeat(self.worker, self.generation, self.endpoint, os.getpid(), self.version, self.done)
+        if self._room is not None:
+            hello = msgspec.structs.replace(hello, room=self._room.descriptor, room_nonce=self._room.nonce)
         sockets.send(self._push, encode(Kind.HEARTBEAT, hello))  # one that cannot leave now is stale later
         self._beat = asyncio.get_running_loop().call_later(self._beat_seconds, self._say_hello)
 
@@ -229,12 +260,20 @@ class WorkerLink:
             _, head, body = message(frames)
             if not isinstance(head, LeaseHead):
                 raise InvalidInput(f"expected a lease, received {head}")
+            answer = None
+            if head.place is not None:
+                body, answer = self._place(head.place)
             records = split_records(body)
         except InvalidInput:
             self.garbage += 1
             return
-        self._leases.append(Lease(head.epoch, head.attempt, head.first, head.last, records))
+        self._leases.append(Lease(head.epoch, head.attempt, head.first, head.last, records, answer))
         self._arrived.set()
+
+    def _place(self, place: Place) -> tuple[memoryview, Answer]:
+        if self._room is None:
+            raise InvalidInput(f"expected a lease in its message, received one at {place} of no room")
+        return self._room.lease(*place)
 
 
 def split_records(body: memoryview) -> list[memoryview]:

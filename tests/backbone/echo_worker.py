@@ -1,6 +1,7 @@
 """A worker in a process of its own: returns the sum of each lease. Dies of POISON; some never finish HOLD.
 
-python echo_worker.py RESULTS NAME [--version V] [--hold beating|blocked] [--pause SECONDS]
+python echo_worker.py RESULTS NAME [--version V] [--hold beating|blocked] [--pause SECONDS] [--padding BYTES]
+[--no-room]
 """
 
 from __future__ import annotations
@@ -8,12 +9,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
+import resource
 import signal
 import time
 
-from telemetry.backbone import Lease
+from telemetry.backbone import Lease, returned
 from telemetry.backbone.links import WorkerLink
-from telemetry.wire import Kind, PartialHead, encode
+from telemetry.backbone.room import ROOM_BYTES
+from telemetry.wire import PartialHead
 from tests.backbone.trades import HOLD, POISON, VERSION, analyse, numbers_of
 
 
@@ -44,7 +47,7 @@ async def work(link: WorkerLink, lease: Lease, arguments: argparse.Namespace) ->
         started_ns=0,
         finished_ns=0,
     )
-    await link.send(encode(Kind.PARTIAL, head, analyse(lease)))
+    await link.send(returned(lease, head, [analyse(lease), b" " * arguments.padding]))
 
 
 async def main() -> None:
@@ -54,7 +57,11 @@ async def main() -> None:
     parser.add_argument("--version", default=VERSION)
     parser.add_argument("--hold", default="")
     parser.add_argument("--pause", type=float, default=0.0)
+    parser.add_argument("--padding", type=int, default=0)
+    parser.add_argument("--no-room", action="store_true")
     arguments = parser.parse_args()
+    if arguments.no_room:  # it is as large as a file may be here, and more
+        resource.setrlimit(resource.RLIMIT_FSIZE, (ROOM_BYTES - 1, ROOM_BYTES - 1))
     async with WorkerLink(results=arguments.results, worker=arguments.name, version=arguments.version) as link:
         while True:
             await work(link, await link.receive(), arguments)

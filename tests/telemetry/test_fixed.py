@@ -67,9 +67,16 @@ def test_an_instrument_that_is_not_in_the_table_of_its_own_frame_is_refused(plac
         decode_fixed([memoryview(part) for part in (*before, bytes(bad), *behind)])
 
 
-def test_nothing_points_into_the_frames() -> None:
+def test_one_frame_is_read_in_place() -> None:
+    content = memoryview(frame("A", "B"))
+    columns = decode_fixed([content])
+    for name in FIXED:
+        assert np.shares_memory(getattr(columns, name), np.frombuffer(content, np.uint8))
+
+
+def test_nothing_points_into_frames_that_were_joined() -> None:
     content = bytearray(frame("A", "B"))
-    columns = decode_fixed([memoryview(content)])
+    columns = decode_fixed([memoryview(content), memoryview(frame("A"))])
     before = columns.price.copy()
     content[:] = bytes(len(content))
     assert np.array_equal(columns.price, before)
