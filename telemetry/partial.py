@@ -5,8 +5,8 @@ Layout of the body of a partial message (little endian):
     offset size
      0      4   length of the head in bytes
      4      4   number of rows
-     8      h   head, MessagePack: instruments with their scales, wide atoms, gross corrections, watermark, and the
-                section of each module that brings its own: telemetry.latencies
+     8      h   head, MessagePack: LAYOUT, instruments with their scales, wide atoms, gross corrections, watermark,
+                and the section of each module that brings its own: telemetry.latencies
      8+h    p   zeros up to a multiple of 8
     ...         rows: int64[number of rows][rows.WIDTH], INSTRUMENT is an index into the head's instruments
     ...         the arrays of telemetry.patterns, int64, as many rows of each as the head says; or nothing
@@ -25,12 +25,13 @@ import numpy as np
 
 from telemetry.errors import InvalidInput
 from telemetry.latencies import NONE, OrderTimes, decode_orders, encode_orders
-from telemetry.patterns import WIDTHS, Patterns
+from telemetry.patterns import FURTHEST, MILLISECOND_SHIFT, MOST_COUNTED, WIDTHS, Patterns
 from telemetry.rows import WIDTH, Rows
 from telemetry.statistics import Atom, Extreme
 from telemetry.trade import Instrument
 from telemetry.wire import Buffer
 
+LAYOUT = 2  # of the body
 _LENGTHS = struct.Struct("<II")
 
 
@@ -66,6 +67,7 @@ EMPTY = Partial((), (), (), np.empty((0, WIDTH), np.int64))
 
 
 class _Head(msgspec.Struct, array_like=True):
+    layout: int
     instruments: list[Instrument]
     price_scale: list[int]
     quantity_scale: list[int]
@@ -89,6 +91,7 @@ def partial_pieces(partial: Partial) -> list[Buffer]:
     """The body of a partial message, to be joined; the arrays are those of the partial."""
     head = _encoder.encode(
         _Head(
+            LAYOUT,
             list(partial.instruments),
             list(partial.price_scale),
             list(partial.quantity_scale),
@@ -118,6 +121,8 @@ def decode_partial(body: Buffer) -> Partial:
     try:
         length, count = _LENGTHS.unpack_from(view)
         head = _decoder.decode(view[_LENGTHS.size : _LENGTHS.size + length])
+        if head.layout != LAYOUT:
+            raise ValueError(f"it is in layout {head.layout}, expected {LAYOUT}")
         start = (_LENGTHS.size + length + 7) // 8 * 8
         rows = np.frombuffer(view, np.int64, count * WIDTH, start).reshape(count, WIDTH).copy()
         wide = {(instrument, second): atom_from_texts(texts) for instrument, second, texts in head.wide}
@@ -155,8 +160,22 @@ def _patterns(view: memoryview, counts: list[int]) -> Patterns:
         raise ValueError(f"expected {sum(sizes)} numbers of patterns, received {len(numbers)}")
     ends = list(accumulate(sizes, initial=0))
     parts = zip(pairwise(ends), WIDTHS, strict=True)
-    last, gaps, bursts, candidates = (numbers[begin:end].reshape(-1, width) for (begin, end), width in parts)
-    return Patterns(last, gaps, bursts, candidates, numbers)
+    last, gaps, runs, candidates, words = (numbers[begin:end].reshape(-1, width) for (begin, end), width in parts)
+    patterns = Patterns(last, gaps, runs, candidates, words, numbers)
+    _check_runs(patterns)
+    return patterns
+
+
+def _check_runs(patterns: Patterns) -> None:
+    """ValueError when the words are not those of the runs, or a run could leave its instrument."""
+    first, counts = patterns.runs.T
+    inside = (first & (1 << MILLISECOND_SHIFT) - 1) + counts * (FURTHEST + 1) >> MILLISECOND_SHIFT == 0
+    if not ((counts > 0) & (counts <= 2 * len(patterns.words)) & inside).all():
+        raise ValueError("expected runs of milliseconds, each of one instrument, received others")
+    words, total = patterns.words.reshape(-1).view(np.uint32), patterns.milliseconds()
+    begin = (np.add.accumulate(counts) - counts)[:-1]
+    if -(-total // 2) != len(patterns.words) or words[total:].any() or words[begin].max(initial=0) > MOST_COUNTED:
+        raise ValueError(f"expected {total} words of {len(counts)} runs, received others, {len(words)} with their end")
 
 
 def atom_to_texts(atom: Atom) -> list[str]:

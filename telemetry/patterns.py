@@ -11,6 +11,10 @@ middle, within 1/128 (0.78 %) of all that is in it. NEGATIVE counts gaps below z
 the most trades in one millisecond: see `burst_value`.
 
     millisecond  bits 45..62  instrument   bits 0..44  milliseconds since 1970, plus 2**44
+
+Nearly every trade has a millisecond of its own, so these travel in *runs*: the first key of some that ascend and belong
+to one instrument, and a word of 32 bits for each, bits 8..31 the milliseconds since the one before (0 for the first),
+bits 0..7 the trades. More than 255 trades are 255 and the rest, 0 milliseconds later.
 """
 
 from __future__ import annotations
@@ -39,6 +43,9 @@ BITS: Final = 6  # of a gap's number behind the first one
 BIAS: Final = (1023 << BITS) - 1  # so that a gap of 0 is bucket 0, one of 1 ns bucket 1
 BURST_SHIFT: Final = 35  # the longest unit has fewer milliseconds than 2**35
 LATEST: Final = (1 << BURST_SHIFT) - 1
+COUNT_BITS: Final = 8  # of a word of a run
+MOST_COUNTED: Final = (1 << COUNT_BITS) - 1
+FURTHEST: Final = (1 << 32 - COUNT_BITS) - 1  # milliseconds from one to the next of a run, 4.6 hours
 
 LARGEST = 10  # trades that are shown
 # Columns of a candidate for the largest trades. KEY: |price * quantity| as the bits of a float, which are in its order.
@@ -55,18 +62,40 @@ FINE_NS: Final = 10_000_000
 @dataclass(frozen=True, eq=False)
 class Patterns:
     """Of the trades of a range, with the range's numbers of instruments: gaps[n, 2] (cell, count) of the gaps inside,
-    bursts[n, 2] (millisecond, count), both ascending; ends[n, 4]; candidates[n, 6]: of each instrument and SLOT at
-    least the ten largest. `block`, where there is one, has their numbers, one array behind the other."""
+    ascending; ends[n, 4]; candidates[n, 6]: of each instrument and SLOT at least the ten largest; runs[n, 2] (first
+    millisecond, words) and words[n, 1] (two words of 32 bits each, the last one 0 where they are odd) of the trades by
+    millisecond. `block`, where there is one, has their numbers, one array behind the other."""
 
     ends: Ints
     gaps: Ints
-    bursts: Ints
+    runs: Ints
     candidates: Ints
+    words: Ints
     block: Ints | None = None
 
-    def arrays(self) -> tuple[Ints, Ints, Ints, Ints]:
+    def arrays(self) -> tuple[Ints, Ints, Ints, Ints, Ints]:
         """In the order of the message."""
-        return self.ends, self.gaps, self.bursts, self.candidates
+        return self.ends, self.gaps, self.runs, self.candidates, self.words
+
+    def milliseconds(self) -> int:
+        """How many words the runs have."""
+        return int(self.runs[:, 1].sum())
+
+    def rows(self) -> int:
+        """What there is to take in."""
+        return len(self.ends) + len(self.gaps) + len(self.candidates) + self.milliseconds()
+
+    def bursts(self) -> Ints:
+        """[n, 2] (millisecond, count), ascending."""
+        counts = self.runs[:, 1]
+        words = self.words.reshape(-1).view(np.uint32)[: self.milliseconds()].astype(np.int64)
+        if len(words) == 0:
+            return np.empty((0, 2), np.int64)
+        starts = np.add.accumulate(counts) - counts
+        keys = np.add.accumulate(words >> COUNT_BITS)
+        keys += (self.runs[:, 0] - keys.take(starts)).repeat(counts)
+        first = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), keys[1:] != keys[:-1])))
+        return np.stack((keys.take(first), np.add.reduceat(words & MOST_COUNTED, first)), axis=1)
 
     def most(self) -> int:
         """The largest number of an instrument in any array, that of a negative one being above all; -1 without any.
@@ -74,7 +103,7 @@ class Patterns:
         found = [-1]
         if len(self.ends):
             found.append(int(_greatest(self.ends[:, LOCAL].view(np.uint64))))
-        for array, bits in ((self.gaps, INSTRUMENT_SHIFT), (self.bursts, MILLISECOND_SHIFT)):
+        for array, bits in ((self.gaps, INSTRUMENT_SHIFT), (self.runs, MILLISECOND_SHIFT)):
             if len(array):  # keys and counts: what is side by side is looked at several times as quickly
                 found.append(int(_greatest(array.reshape(-1).view(np.uint64))) >> bits)
         if len(self.candidates):
@@ -82,7 +111,23 @@ class Patterns:
         return max(found)
 
 
-WIDTHS: Final = (ENDS_WIDTH, 2, 2, CANDIDATE_WIDTH)
+WIDTHS: Final = (ENDS_WIDTH, 2, 2, CANDIDATE_WIDTH, 1)
+
+
+def in_runs(bursts: Ints) -> tuple[Ints, Ints]:
+    """The runs and words of ascending milliseconds with their counts, [n, 2]."""
+    pieces = -(-bursts[:, 1] // MOST_COUNTED)
+    last = np.add.accumulate(pieces) - 1
+    keys, counts = bursts[:, 0].repeat(pieces), np.full(int(pieces.sum()), MOST_COUNTED, np.int64)
+    counts[last] = bursts[:, 1] - (pieces - 1) * MOST_COUNTED
+    steps = np.diff(keys, prepend=0)
+    new = (steps > FURTHEST) | (np.diff(keys >> MILLISECOND_SHIFT, prepend=-1) != 0)
+    first = np.flatnonzero(new)
+    steps[first] = 0
+    words = np.zeros(len(keys) + len(keys) % 2, np.uint32)
+    words[: len(keys)] = steps << COUNT_BITS | counts
+    runs = np.stack((keys.take(first), np.diff(first, append=len(keys))), axis=1)
+    return runs, words.view(np.int64).reshape(-1, 1)
 
 
 def buckets_of(gaps_ns: Ints) -> Ints:

@@ -6,6 +6,7 @@ from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from telemetry import patterns as layout
 from telemetry import rows
@@ -32,6 +33,11 @@ class _Kept:
         self.possible, self.chosen = np.empty(3 * trades, np.int64), np.empty(trades, np.uint8)
         self.patterns = [np.empty((trades, width), np.int64) for width in layout.WIDTHS]
 
+    def arrays(self) -> list[NDArray[Any]]:
+        """Those of patterns for the kernel, the last one as words of 32 bits."""
+        *others, words = self.patterns
+        return [*others, words.reshape(-1).view(np.uint32)]
+
 
 class Found(NamedTuple):
     """What comes of a range besides its scales."""
@@ -49,6 +55,7 @@ class CompiledAnalysis:
         self._rows: Any = import_module("telemetry.compiled.range_rows")
         self._patterns: Any = import_module("telemetry.compiled.range_patterns")
         self._scan: Any = import_module("telemetry.compiled.range_scan")
+        self._scanned: Any = import_module("telemetry.compiled.range_scanned")
         self._buckets = np.zeros(_BUCKETS, np.int64), np.zeros(_BUCKETS // _WORD, np.uint64)
         self._best = np.zeros(layout.LARGEST, np.int64)
         self._kept = _Kept(0)
@@ -90,12 +97,12 @@ class CompiledAnalysis:
             return None
         newest, count, _, possible = results.tolist()
         made = np.empty((count, rows.WIDTH), np.int64)
-        scan.arrange_rows(kept.made, kept.row_links, state, made.reshape(-1))
+        self._scanned.arrange_rows(kept.made, kept.row_links, state, made.reshape(-1))
         if basic:
             return Found(made, newest, None)
-        found = np.zeros(scan.DESCRIBED, np.int64)
-        chosen = kept.slots, kept.best, kept.possible, kept.times, kept.order, possible
-        scan.describe(*given, state, *chosen, kept.spare, *self._buckets, *kept.patterns, found)
+        found = np.zeros(self._patterns.RESULTS, np.int64)
+        chosen = kept.slots, kept.best, kept.possible, kept.times, kept.order, possible, kept.pairs
+        self._scanned.describe(*given, state, *chosen, kept.spare, *self._buckets, *kept.arrays(), found)
         return Found(made, newest, self._taken(found))
 
     def in_any_order(self, columns: Columns, first_seq: int, scales: Ints, *, basic: bool) -> Found | None:
@@ -114,7 +121,7 @@ class CompiledAnalysis:
             return Found(made[:number], newest, None)
         found = np.zeros(self._patterns.RESULTS, np.int64)
         memory = *pairs, kept.times, kept.chosen, *self._buckets, self._best
-        self._patterns.find(*given, *memory, *kept.patterns, found)
+        self._patterns.find(*given, *memory, *kept.arrays(), found)
         return Found(made[:number], newest, self._taken(found))
 
     def _taken(self, found: Ints) -> Patterns:

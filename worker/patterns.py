@@ -40,12 +40,10 @@ def vectorised(columns: Columns) -> Patterns:
     np.not_equal(of[1:], of[:-1], out=new[1:])
     starts = np.flatnonzero(new)
     slot = at // _SLOT_NS
-    return Patterns(
-        _ends(of, at, starts),
-        _gaps(of, at, slot, new),
-        layout.counted((of << layout.MILLISECOND_SHIFT) + (at // _MILLISECOND_NS + layout.MILLISECOND_OFFSET)),
-        _candidates(columns, order, of, slot),
-    )
+    bursts = layout.counted((of << layout.MILLISECOND_SHIFT) + (at // _MILLISECOND_NS + layout.MILLISECOND_OFFSET))
+    runs, words = layout.in_runs(bursts)
+    candidates = _candidates(columns, order, of, slot)
+    return Patterns(_ends(of, at, starts), _gaps(of, at, slot, new), runs, candidates, words)
 
 
 def _ends(of: Ints, at: Ints, starts: Ints) -> Ints:
@@ -137,11 +135,13 @@ def loop(trades: Iterable[Trade]) -> Patterns:
         candidate = _candidate(number, trade)
         groups.setdefault((instrument, candidate[layout.SLOT]), []).append(candidate)
     chosen = sorted((one for group in groups.values() for one in _largest(group)), key=_place)
+    runs, words = layout.in_runs(_matrix(sorted(bursts.items()), 2))
     return Patterns(
         _matrix([ends[key] for key in sorted(ends)], layout.ENDS_WIDTH),
         _matrix(sorted(gaps.items()), 2),
-        _matrix(sorted(bursts.items()), 2),
+        runs,
         _matrix(chosen, layout.CANDIDATE_WIDTH),
+        words,
     )
 
 

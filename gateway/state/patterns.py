@@ -53,7 +53,7 @@ class Patterns(Held):
 
         They wait until there are many, for what is done with a range costs more than what is done with its trades."""
         self._waiting.append(Waiting(ids, first_seq, of))
-        self._rows += sum(map(len, of.arrays()))
+        self._rows += of.rows()
         if self._rows > self._most:
             self.take_in()
 

@@ -46,7 +46,8 @@ def plainly(held: Held, waiting: Sequence[Waiting]) -> None:
     ids = np.concatenate([one.ids for one in waiting])
     begins = np.cumsum([0, *(len(one.ids) for one in waiting[:-1])])
     held.follow(int(ids.max()) + 1)
-    ends, gaps, bursts, candidates = zip(*(one.of.arrays() for one in waiting), strict=True)
+    ends, gaps, _, candidates, _ = zip(*(one.of.arrays() for one in waiting), strict=True)
+    bursts = [one.of.bursts() for one in waiting]
     parts = [
         _inside(ids, _joined(gaps, begins)),
         _between(held, ids, _joined(ends, begins)),
@@ -132,6 +133,7 @@ class CompiledTake:
         self._late = np.empty((0, 2), np.int64)
         self._entries, self._owners = np.empty((0, ENTRY_WIDTH), np.int64), np.empty(0, np.int64)
         self._results = np.zeros(self._kernels.RESULTS, np.int64)
+        self._new_cells = [self._kernels.ENDS, self._kernels.GAPS, self._kernels.MILLISECONDS]  # one of each at most
 
     def __call__(self, held: Held, waiting: Sequence[Waiting]) -> None:
         """See Take."""
@@ -144,8 +146,8 @@ class CompiledTake:
             raise TypeError("expected a state made of what is compiled, received another one")
         most = max(int(_greatest(one.ids)) for one in waiting) + 1
         held.follow(most)
-        rows = [list(map(len, one.of.arrays())) for one in waiting]
-        ends, gaps, milliseconds, candidates = map(sum, zip(*rows, strict=True))
+        rows = [_rows(one) for one in waiting]
+        ends, gaps, _, candidates, _, milliseconds = map(sum, zip(*rows, strict=True))
         keys = ends + gaps + milliseconds
         self._have_room(keys, candidates)
         whose = held.last, held.seen.view(np.uint8), held.fine.view(np.uint8)
@@ -155,8 +157,8 @@ class CompiledTake:
         self._results.fill(0)
         new = late = entries = 0
         for block, ranges, ids in self._blocks(waiting, is_joined=keys < len(waiting) * _LARGE):
-            table = cells.room_for(int(ranges[:, self._kernels.ENDS : self._kernels.CANDIDATES].sum()))
-            self._kernels.take(block, ranges, ids, *whose, table, *counts, *kept, *bounds)
+            table = cells.room_for(int(ranges[:, self._new_cells].sum()))
+            self._kernels.take(block, block.view(np.uint32), ranges, ids, *whose, table, *counts, *kept, *bounds)
             before, (new, late, entries) = new, self._results.tolist()
             cells.grew(new - before)
         if entries:
@@ -182,7 +184,7 @@ class CompiledTake:
             self._block = np.empty(2 * size, np.int64)
         rows, begin, at = list[tuple[int, ...]](), 0, 0
         for one in waiting:
-            counts = list(map(len, one.of.arrays()))
+            counts = _rows(one)
             rows.append((begin, at, one.first_seq, *counts))
             begin += len(one.ids)
             at += sum(map(mul, counts, layout.WIDTHS))
@@ -194,4 +196,9 @@ class CompiledTake:
         block = one.of.block
         if block is None or not block.flags.aligned:
             return self._joined([one])
-        return block, np.array([(0, 0, one.first_seq, *map(len, one.of.arrays()))], np.int64), one.ids
+        return block, np.array([(0, 0, one.first_seq, *_rows(one))], np.int64), one.ids
+
+
+def _rows(one: Waiting) -> list[int]:
+    """How many rows each array of a range has, and how many words its runs."""
+    return [*map(len, one.of.arrays()), one.of.milliseconds()]

@@ -19,7 +19,8 @@ from telemetry.compiled.wrapping import MEMORY, wrapper
 
 MODULES = (  # that have entries
     *("scanner", "arrow", "columns", "table", "merging", "folding", "tally", "bursts", "largest", "patterns"),
-    *("newest", "arranging", "range_rows", "range_patterns", "range_scan", "outliers", "names"),
+    *("newest", "arranging", "range_rows", "range_patterns", "range_scan", "range_scanned"),
+    *("outliers", "names"),
 )
 _RUNTIME = ("memset", "memcpy", "memmove")  # the backend calls them by name
 _OPTIMIZE = 3

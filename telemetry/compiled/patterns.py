@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled.bursts import YOUNG_HELD, counted
-from telemetry.compiled.compiler import BYTES, INTEGER, INTEGERS, LONGS, MATRIX, entry, part
+from telemetry.compiled.compiler import BYTES, CODES, INTEGER, INTEGERS, LONGS, MATRIX, entry, part
 from telemetry.compiled.largest import FLOOR_KEY, FLOOR_SLOT, SEQ, SMALL
 from telemetry.compiled.largest import KEY as ENTRY_KEY
 from telemetry.compiled.largest import PRICE as ENTRY_PRICE
@@ -22,6 +22,7 @@ from telemetry.patterns import (
     BURST_SHIFT,
     CANDIDATE_WIDTH,
     CODE,
+    COUNT_BITS,
     ENDS_WIDTH,
     FAR,
     FINE,
@@ -35,6 +36,7 @@ from telemetry.patterns import (
     LOCAL_BITS,
     MILLISECOND_OFFSET,
     MILLISECOND_SHIFT,
+    MOST_COUNTED,
     NEGATIVE,
     PRICE,
     QUANTITY,
@@ -46,8 +48,9 @@ from telemetry.patterns import (
     UNITS,
 )
 
-# Columns of a range: where its ids and its numbers begin, its first trade, and how many rows of each array it has.
-IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, BURSTS, CANDIDATES, RANGE_WIDTH = range(8)
+# Columns of a range: where its ids and its numbers begin, its first trade, how many rows of each array it has, and how
+# many milliseconds are in its runs.
+IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, RUNS, CANDIDATES, WORDS, MILLISECONDS, RANGE_WIDTH = range(10)
 # What has come to be, counted: cells, rows of `late`, entries.
 NEW_CELLS, LATE, ENTRIES, RESULTS = range(4)
 _SLOT_NS, _SLOT_MS = UNITS[0] * 1_000_000_000, UNITS[0] * 1000
@@ -143,27 +146,35 @@ def _note(latest: Array, marks: Array, of: int, held: int) -> None:
 
 
 @part
-def _bursts(
-    block: Array, at: int, count: int, ids: Array, begin: int, instruments: int, cells: Array, log: Array,
-    table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array, late: Array,
-    results: Array, frontier: int,
-) -> None:  # fmt: skip
-    """The milliseconds of a range; of those that count in one cell, which stand together, the largest goes there.
+def _burst(cells: Array, late: Array, results: Array, frontier: int, instruments: int, key: int, most: int) -> None:
+    """The most trades of a millisecond in a cell, of an instrument that has any; -1 is no cell."""
+    if 0 <= key < instruments << INSTRUMENT_SHIFT:
+        _cell(pointer(cells), last_of(cells), late, results, frontier, key, most)
 
-    Those of an instrument stand together too, and mostly come after all that is known of it: then they only go to the
-    end of the log, without a look at what is there."""
-    known, most, end = -1, 0, at + 2 * count
-    while at < end:
-        local = block[at] >> MILLISECOND_SHIFT
-        of = ids[begin + local]
-        moved, first_ms, held, bound = (of - local) << MILLISECOND_SHIFT, 1 << 62, marks[YOUNG_HELD], -1
+
+@part
+def _bursts(
+    block: Array, at: int, count: int, words: Array, word: int, ids: Array, begin: int, instruments: int, cells: Array,
+    log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
+    late: Array, results: Array, frontier: int,
+) -> None:  # fmt: skip
+    """The milliseconds of the runs of a range, whose words begin at place `word`; of those that count in one cell,
+    which stand together, the largest goes there.
+
+    A run mostly comes after all that is known of its instrument: then its milliseconds only go to the end of the log,
+    without a look at what is there."""
+    known, most = -1, 0
+    for run in range(at, at + 2 * count, 2):
+        of, end = ids[begin + (block[run] >> MILLISECOND_SHIFT)], word + block[run + 1]
+        key = (of << MILLISECOND_SHIFT) + (block[run] & _IN_INSTRUMENT)
+        first_ms, held, bound = 1 << 62, marks[YOUNG_HELD], 0
         if of < TRACKED:
             bound = max(_newest(log, latest, of), _newest(old_log, old_latest, of))
-        while at < end and block[at] >> MILLISECOND_SHIFT == local:
-            key, total = block[at] + moved, block[at + 1]
-            at += 2
-            if of >= TRACKED:
-                continue
+        else:
+            word = end
+        while word < end:
+            key, total = key + (words[word] >> COUNT_BITS), words[word] & MOST_COUNTED
+            word += 1
             if key > bound:
                 log[held, 0], log[held, 1] = key, total
                 bound, held = key, held + 1
@@ -176,28 +187,27 @@ def _bursts(
                 first_ms = millisecond // _SLOT_MS * _SLOT_MS
                 cell = (of << INSTRUMENT_SHIFT) + ((millisecond // _SLOT_MS + _CODE) << UNIT_SHIFT) + BURST
                 if cell != known:
-                    if 0 <= known < instruments << INSTRUMENT_SHIFT:
-                        _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
+                    _burst(cells, late, results, frontier, instruments, known, most)
                     known, most = cell, 0
             most = max(most, (total << BURST_SHIFT) | (LATEST - (millisecond - first_ms)))
         _note(latest, marks, of, held)
-    if 0 <= known < instruments << INSTRUMENT_SHIFT:
-        _cell(pointer(cells), last_of(cells), late, results, frontier, known, most)
+    _burst(cells, late, results, frontier, instruments, known, most)
 
 
 @entry(
-    *(LONGS, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS),
+    *(LONGS, CODES, MATRIX, INTEGERS, INTEGERS, BYTES, BYTES, INTEGERS),
     *(MATRIX, INTEGERS, INTEGERS, MATRIX, INTEGERS, INTEGERS, INTEGERS),
     *(MATRIX, INTEGERS, MATRIX, MATRIX, INTEGERS, INTEGER, INTEGER, INTEGER),
 )
 def take(
-    block: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array,
+    block: Array, words: Array, ranges: Array, ids: Array, last: Array, seen: Array, fine: Array, cells: Array,
     log: Array, table: Array, latest: Array, old_log: Array, old_table: Array, old_latest: Array, marks: Array,
     places: Array, owners: Array, entries: Array, late: Array, results: Array, frontier: int, instruments: int,
     most: int,
 ) -> int:  # fmt: skip
-    """Ranges one after the other, the numbers of their arrays in `block`. Cells are kept of the first `instruments`,
-    the largest trades of the first `most`; all tables have room, those of telemetry.compiled.bursts too."""
+    """Ranges one after the other, the numbers of their arrays in `block`, which are `words` of 32 bits too. Cells are
+    kept of the first `instruments`, the largest trades of the first `most`; all tables have room, those of
+    telemetry.compiled.bursts too."""
     for number in range(len(ranges)):
         begin, at, first_seq = ranges[number, IDS], ranges[number, BEGIN], ranges[number, FIRST_SEQ]
         for _ in range(ranges[number, ENDS]):
@@ -208,12 +218,12 @@ def take(
             at += ENDS_WIDTH
         _gaps(block, at, ranges[number, GAPS], ids, begin, instruments, cells, late, results, frontier)
         at += 2 * ranges[number, GAPS]
+        stop = at + 2 * ranges[number, RUNS] + CANDIDATE_WIDTH * ranges[number, CANDIDATES]
         _bursts(
-            block, at, ranges[number, BURSTS], ids, begin, instruments, cells, log, table, latest,
+            block, at, ranges[number, RUNS], words, 2 * stop, ids, begin, instruments, cells, log, table, latest,
             old_log, old_table, old_latest, marks, late, results, frontier,
         )  # fmt: skip
-        at += 2 * ranges[number, BURSTS]
-        for place in range(at, at + ranges[number, CANDIDATES] * CANDIDATE_WIDTH, CANDIDATE_WIDTH):
+        for place in range(at + 2 * ranges[number, RUNS], stop, CANDIDATE_WIDTH):
             of = ids[begin + (block[place + CODE] >> LOCAL_BITS & _LOCAL_MASK)]
             if of < most and _candidate(block, place, places, of, first_seq, entries, results):
                 owners[results[ENTRIES] - 1] = of

@@ -6,16 +6,18 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled.arranging import ROW_BITS, ROW_MASK, add_up, sort_pairs
-from telemetry.compiled.compiler import BYTES, INTEGERS, LONGS, MATRIX, TEXT, UNSIGNED, entry, part
+from telemetry.compiled.compiler import BYTES, INDICES, INTEGERS, LONGS, MATRIX, TEXT, UNSIGNED, entry, part
 from telemetry.compiled.memory import pointer, trailing_zeros
 from telemetry.compiled.patterns import bucket_of
 from telemetry.frame import Array
 from telemetry.patterns import (
     CODE,
+    COUNT_BITS,
     FAR,
     FINE,
     FINE_NS,
     FIRST,
+    FURTHEST,
     INSTRUMENT_SHIFT,
     KEY,
     LARGEST,
@@ -25,6 +27,7 @@ from telemetry.patterns import (
     LOCAL_BITS,
     MILLISECOND_OFFSET,
     MILLISECOND_SHIFT,
+    MOST_COUNTED,
     PRICE,
     QUANTITY,
     SLOT,
@@ -34,7 +37,7 @@ from telemetry.patterns import (
     UNITS,
 )
 
-ENDS, GAPS, BURSTS, CANDIDATES, RESULTS = range(5)  # rows that were made of each
+ENDS, GAPS, RUNS, CANDIDATES, WORDS, RESULTS = range(6)  # rows that were made of each
 SLOT_NS, _MILLISECOND_NS, _FUTURE_NS = UNITS[0] * 1_000_000_000, 1_000_000, 5_000_000_000
 _CODE_OF_SLOT = LEVEL_OFFSETS[0]
 _TENS = 10.0 ** np.arange(19)
@@ -83,9 +86,9 @@ def gaps_of(
 
 
 @part
-def bursts_of(instrument: int, times: Array, begin: int, end: int, spare: Array, bursts: Array, count: int) -> int:
-    """The trades by millisecond of an instrument; how many rows there are then."""
-    known, is_behind, latest = count, False, np.int64(-1)
+def _by_millisecond(instrument: int, times: Array, begin: int, end: int, spare: Array, bursts: Array) -> int:
+    """The trades by millisecond of an instrument, ascending; how many there are."""
+    count, is_behind, latest = 0, False, np.int64(-1)
     first = (instrument << MILLISECOND_SHIFT) + MILLISECOND_OFFSET
     for number in range(begin, end):
         key = times[number] // _MILLISECOND_NS + first
@@ -96,7 +99,39 @@ def bursts_of(instrument: int, times: Array, begin: int, end: int, spare: Array,
             bursts[count, 0], bursts[count, 1] = key, 1
             count += 1
             latest = key
-    return add_up(bursts, spare, known, count) if is_behind else count
+    return add_up(bursts, spare, 0, count) if is_behind else count
+
+
+@part
+def runs_of(
+    instrument: int, times: Array, begin: int, end: int, spare: Array, bursts: Array, runs: Array, words: Array,
+    results: Array,
+) -> None:  # fmt: skip
+    """The runs of the milliseconds of an instrument, see telemetry.patterns.in_runs. `bursts` is room for them."""
+    run, word, before = results[RUNS] - 1, results[WORDS], np.int64(-1) << 32
+    for number in range(_by_millisecond(instrument, times, begin, end, spare, bursts)):
+        key, left = bursts[number, 0], bursts[number, 1]
+        step = key - before
+        if step > FURTHEST:
+            run, step = run + 1, 0
+            runs[run, 0], runs[run, 1] = key, 0
+        first = word
+        while left > MOST_COUNTED:
+            words[word] = (step << COUNT_BITS) | MOST_COUNTED
+            word, step, left = word + 1, 0, left - MOST_COUNTED
+        words[word] = (step << COUNT_BITS) | left
+        word += 1
+        runs[run, 1] += word - first
+        before = key
+    results[RUNS], results[WORDS] = run + 1, word
+
+
+@part
+def end_words(words: Array, results: Array) -> None:
+    """Words become pairs of them, in which they are counted from now on."""
+    if results[WORDS] & 1:
+        words[results[WORDS]] = 0
+    results[WORDS] = (results[WORDS] + 1) >> 1
 
 
 @part
@@ -182,14 +217,14 @@ def fill_candidate(
 
 @entry(
     *(INTEGERS, INTEGERS, TEXT, LONGS, TEXT, LONGS, TEXT, LONGS, LONGS),
-    *(MATRIX, MATRIX, INTEGERS, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
+    *(MATRIX, MATRIX, INTEGERS, BYTES, INTEGERS, UNSIGNED, INTEGERS, MATRIX, MATRIX, MATRIX, MATRIX, INDICES, INTEGERS),
 )
 def find(
     starts: Array, order: Array, side: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
     timestamp: Array, received_at: Array, pairs: Array, spare: Array, apart: Array, chosen: Array, counts: Array,
-    held: Array, best: Array, ends: Array, gaps: Array, bursts: Array, candidates: Array, results: Array,
+    held: Array, best: Array, ends: Array, gaps: Array, runs: Array, candidates: Array, words: Array, results: Array,
 ) -> int:  # fmt: skip
-    """Make the four arrays, which have room for a row of each trade; `results` are the rows of each. `counts` and
+    """Make the five arrays, which have room for a row of each trade; `results` are the rows of each. `counts` and
     `held` are zeros, and are so afterwards."""
     times = pointer(apart)
     for instrument in range(len(starts) - 2):
@@ -201,7 +236,7 @@ def find(
         end_of(instrument, times, begin, end, ends[results[ENDS]])
         results[ENDS] += 1
         results[GAPS] = gaps_of(instrument, times, begin, end, counts, held, spare, gaps, results[GAPS])
-        results[BURSTS] = bursts_of(instrument, times, begin, end, spare, bursts, results[BURSTS])
+        runs_of(instrument, times, begin, end, spare, pairs, runs, words, results)
         for number in range(begin, end):
             at = np.uintp(order[number])
             pairs[number, 0] = (slot_of(timestamp[at], received_at[at]) << ROW_BITS) | order[number]
@@ -217,4 +252,5 @@ def find(
                     row, instrument, at, key, slot, side, price, price_scale, quantity, quantity_scale, timestamp
                 )
                 results[CANDIDATES] += 1
+    end_words(words, results)
     return results[CANDIDATES]  # type: ignore[no-any-return]

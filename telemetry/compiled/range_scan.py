@@ -15,20 +15,25 @@ from __future__ import annotations
 
 import numpy as np
 
-from telemetry.compiled.compiler import CODES, DOUBLES, INTEGER, INTEGERS, LONGS, MATRIX, TEXT, UNSIGNED, entry, part
+from telemetry.compiled.compiler import (
+    CODES,
+    DOUBLES,
+    INTEGER,
+    INTEGERS,
+    LONGS,
+    TEXT,
+    entry,
+    part,
+)
 from telemetry.compiled.memory import pointer
 from telemetry.compiled.range_patterns import (
     SLOT_NS,
-    bursts_of,
-    end_of,
-    fill_candidate,
     forget_ranks,
-    gaps_of,
     key_of,
     rank,
     slot_of,
 )
-from telemetry.compiled.range_rows import SECOND_NS, UNFIT, add, aligned, begin_row, carry, watermark_of
+from telemetry.compiled.range_rows import SECOND_NS, UNFIT, add, aligned, begin_row, watermark_of
 from telemetry.frame import Array
 from telemetry.patterns import FAR, LARGEST, TRUNCATED
 from telemetry.rows import WIDTH
@@ -40,7 +45,6 @@ _STEPS = 16
 # belongs.
 ROW, SECOND, GROUP, SLOT, SLOT_BEGIN, ROWS_FROM, GROUPS_FROM, FOUND, PLACE, STATE = range(10)
 WATERMARK, ROWS, GROUPS, FOUND_IN_ALL, RESULTS = range(5)
-ENDS, GAPS, BURSTS, CANDIDATES, DESCRIBED = range(5)
 POSSIBLE = 3  # numbers of a possible candidate: place, KEY, group
 _FUTURE_NS = 5_000_000_000
 _SHRINKING = 10.0 ** -np.arange(37)
@@ -215,74 +219,3 @@ def scan(
             _possible(possible, most, least, known, at, code, place, key, results)
     results[WATERMARK] = watermark_of(timestamp, received_at)
     return 0
-
-
-@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS)
-def arrange_rows(made: Array, row_links: Array, state: Array, rows: Array) -> int:
-    """The rows that `scan` made, by instrument and second, their sums carried: how many they are."""
-    count, out, to = 0, pointer(made), pointer(rows)
-    for instrument in range(len(state) // STATE):
-        first = state[instrument * STATE + ROWS_FROM]
-        place = first
-        while place >= 0:
-            count, place = count + 1, row_links[place]
-        end, place = count * WIDTH, first
-        while place >= 0:
-            carry(out, place * WIDTH)
-            end -= WIDTH
-            for column in range(WIDTH):
-                to[end + column] = out[place * WIDTH + column]
-            place = row_links[place]
-    return count
-
-
-@part
-def _by_instrument(
-    instrument: Array, possible: Array, count: int, state: Array, instruments: int, order: Array
-) -> None:
-    """The possible candidates of each instrument together; those of instrument i end where its FOUND says."""
-    begin = 0
-    for number in range(instruments):
-        found = state[number * STATE + FOUND]
-        state[number * STATE + FOUND] = begin
-        begin += found
-    for number in range(count):
-        at = instrument[possible[number * POSSIBLE]] * STATE + FOUND
-        order[state[at]] = number
-        state[at] += 1
-
-
-@entry(
-    *(CODES, TEXT, LONGS, TEXT, LONGS, TEXT, LONGS),
-    *(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGER),
-    *(MATRIX, INTEGERS, UNSIGNED, MATRIX, MATRIX, MATRIX, MATRIX, INTEGERS),
-)
-def describe(
-    instrument: Array, side: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
-    timestamp: Array, state: Array, slots: Array, best: Array, possible: Array, apart: Array,
-    order: Array, found: int, spare: Array, counts: Array, held: Array, ends: Array, gaps: Array, bursts: Array,
-    candidates: Array, results: Array,
-) -> int:  # fmt: skip
-    """The four arrays of patterns, of what `scan` found; `results` are the rows of each. `counts` and `held` are zeros,
-    and are so afterwards."""
-    times, instruments = pointer(apart), len(state) // STATE
-    begin = begin_found = 0
-    _by_instrument(instrument, possible, found, state, instruments, order)
-    for number in range(instruments):
-        end, end_found = state[number * STATE + PLACE], state[number * STATE + FOUND]
-        if begin < end:
-            end_of(number, times, begin, end, ends[results[ENDS]])
-            results[ENDS] += 1
-            results[GAPS] = gaps_of(number, times, begin, end, counts, held, spare, gaps, results[GAPS])
-            results[BURSTS] = bursts_of(number, times, begin, end, spare, bursts, results[BURSTS])
-        for each in range(begin_found, end_found):
-            one = order[each] * POSSIBLE
-            place, key, group = possible[one], possible[one + 1], possible[one + 2]
-            if key >> TRUNCATED >= best[group * LARGEST]:
-                fill_candidate(
-                    candidates[results[CANDIDATES]], number, place, key, slots[group], side, price, price_scale,
-                    quantity, quantity_scale, timestamp,
-                )  # fmt: skip
-                results[CANDIDATES] += 1
-        begin, begin_found = end, end_found
-    return int(results[CANDIDATES])

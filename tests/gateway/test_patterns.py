@@ -285,6 +285,19 @@ def test_a_millisecond_that_is_cut_by_ranges_counts_as_one_while_it_can_still_gr
     assert (found["microburst_at"], found["microburst_venue"]) == (format_time(NOW), None)
 
 
+@pytest.mark.parametrize("parts", PARTS)
+@pytest.mark.parametrize("size", [300, 700])
+def test_a_millisecond_may_have_more_trades_than_a_word_of_its_run_counts(size: int, parts: Parts) -> None:
+    later = NOW + 20_000 * SECOND  # further away than a word can say
+    times = [NOW] * 256 + [NOW + 1_000_000] * size + [later] * 511
+    trades = [trade(at=at + 1, received_at=later) for at in times]
+    for cuts in ([], list(range(0, len(trades), 270))):
+        found = shown(state_of(trades, cuts, parts=parts), "A", "1d")
+        assert found["microburst"] == max(size, 511)
+        assert found["microburst_at"] == format_time(NOW + 1_000_000 if size > 511 else later)
+        assert sorted(burst["trades"] for burst in found["microbursts"])[-1] == max(size, 511)
+
+
 def test_stamps_that_are_all_coarser_than_a_millisecond_have_no_bursts() -> None:
     coarse = [trade(at=NOW + n * 10_000_000, received_at=2 * NOW) for n in (0, 0, 0, 5, 7)]
     assert shown(state_of(coarse, []), "A", "all")["microburst"] is None

@@ -120,14 +120,14 @@ def only(partial: Partial) -> Atom:
 
 
 @pytest.mark.parametrize("number", [-1, 1, 7])
-@pytest.mark.parametrize("name", ["rows", "ends", "gaps", "bursts", "candidates"])
+@pytest.mark.parametrize("name", ["rows", "ends", "gaps", "runs", "candidates"])
 def test_a_message_that_names_an_instrument_which_it_does_not_have_is_refused(name: str, number: int) -> None:
     some = [Trade("", "A", "print", "", 1, 0, 1, 10, 0, 1, 0, NOW + row, NOW) for row in range(20)]
     partial = analyse([from_trades(some)], 1)
     assert partial.patterns is not None
     decode_partial(encode_partial(partial))
     arrays = {"rows": partial.rows, **vars(partial.patterns)}
-    column, shift = {"rows": (INSTRUMENT, 0), "ends": (0, 0), "gaps": (0, 44), "bursts": (0, 45)}.get(name, (4, 17))
+    column, shift = {"rows": (INSTRUMENT, 0), "ends": (0, 0), "gaps": (0, 44), "runs": (0, 45)}.get(name, (4, 17))
     arrays[name][-1, column] += number << shift
     with pytest.raises(InvalidInput, match="expected scales and rows for 1 instruments"):
         decode_partial(encode_partial(partial))
