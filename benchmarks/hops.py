@@ -24,7 +24,7 @@ from telemetry.backbone import Committed
 from telemetry.backbone import Group as JournalGroup
 from telemetry.backbone.journal import Journal
 from telemetry.backbone.memory import Memory
-from telemetry.backbone.record import decode_record
+from telemetry.backbone.record import Buffer, decode_record
 from telemetry.columns import Columns
 from telemetry.decode import Decoder
 from telemetry.decode_compiled import available
@@ -69,14 +69,14 @@ class Line(Memory):
 
     def __init__(self, journal: Journal, watch: Stopwatch) -> None:
         super().__init__(version=VERSION, analyse=lambda _: b"", workers=())
-        self.raw = b""
+        self.raw: Buffer = b""
         self._disk, self.watch = journal, watch
 
     async def append(self, group: JournalGroup) -> Committed:
         """As Journal.append."""
         self.watch.lap("keys and groups")
 
-        def encode(first_seq: int, synced_seq: int) -> bytes:
+        def encode(first_seq: int, synced_seq: int) -> Buffer:
             self.raw = group.record_bytes(first_seq, synced_seq)
             self.watch.lap("record")
             return self.raw
@@ -141,7 +141,7 @@ async def _commit(intake: Intake, decoder: Decoder, watch: Stopwatch, made: Sequ
     watch.lap("index and answers")
 
 
-def _work(raw: bytes, state: Aggregator, watch: Stopwatch, quick: Quick | None) -> None:
+def _work(raw: Buffer, state: Aggregator, watch: Stopwatch, quick: Quick | None) -> None:
     """What a worker does with the record, and the gateway with the result."""
     record = decode_record(raw)
     assert record is not None

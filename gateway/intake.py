@@ -204,6 +204,7 @@ class Intake:
         self._latency.committed(committed.last_seq, group.received_ns, committed.at_ns)
         self.on_commit(group, committed)
         group.end()
+        group.let_go()
 
     def _remember(self, entry: Entry, committed: Committed) -> None:
         receipt, fingerprint = entry.receipt, _pair(entry.key.fingerprint)

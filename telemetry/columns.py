@@ -198,11 +198,11 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
     parts = [part for part in parts if len(part)]
     if len(parts) < 2:
         return parts[0] if parts else empty()
-    instruments, codes = _common_table(parts)
+    instruments, codes = common_table(parts)
     names, counts = {name for part in parts for name in part.optional}, [len(part) for part in parts]
     return Columns(
         instruments,
-        codes,
+        np.concatenate(codes),
         np.concatenate([part.side for part in parts]),
         np.concatenate([part.price for part in parts]),
         np.concatenate([part.price_scale for part in parts]),
@@ -262,14 +262,15 @@ def _first_rows(codes: Array, count: int) -> Array:
     return first
 
 
-def _common_table(parts: Sequence[Columns]) -> tuple[tuple[Instrument, ...], Array]:
+def common_table(parts: Sequence[Columns]) -> tuple[tuple[Instrument, ...], list[Array]]:
+    """The instruments of all parts, and of each part the places of its trades' instruments in there."""
     first = parts[0].instruments
     if all(part.instruments == first for part in parts):
-        return first, np.concatenate([part.instrument for part in parts])
+        return first, [part.instrument for part in parts]
     table: dict[Instrument, int] = {}
     mapped = [[table.setdefault(instrument, len(table)) for instrument in part.instruments] for part in parts]
     codes = [np.array(of, _U32)[part.instrument] for of, part in zip(mapped, parts, strict=True)]
-    return tuple(table), np.concatenate(codes)
+    return tuple(table), codes
 
 
 def joined(name: str, columns: Sequence[Array | Text | None], counts: Sequence[int]) -> Array | Text:

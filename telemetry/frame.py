@@ -27,7 +27,7 @@ carries no checksum: the record around it does.
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
@@ -71,7 +71,8 @@ Unpacked = tuple[
 U32, I64, U8 = np.dtype("<u4"), np.dtype("<i8"), np.dtype("u1")
 HEAD = struct.Struct("<B3xIIIQ")
 _FEW_BYTES = 4096
-ROW_BYTES = 39  # of the columns that every trade has
+_FIXED = (I64, I64, I64, I64, U32, U8, U8, U8)  # the columns that every trade has
+ROW_BYTES = 39  # of these
 _table_encoder = msgspec.msgpack.Encoder()
 _table_decoder = msgspec.msgpack.Decoder(tuple[Instrument, ...])
 
@@ -133,29 +134,37 @@ def pack(columns: Columns) -> bytes:
 
 def pieces(columns: Columns) -> list[Buffer]:
     """The frame in pieces, which point into the columns when they are large: whoever joins them copies them once."""
-    table = _table_encoder.encode(columns.instruments)
     fixed = (
         *(columns.price, columns.quantity, columns.timestamp, columns.received_at),
         *(columns.instrument.astype(U32, copy=False), columns.side, columns.price_scale, columns.quantity_scale),
     )
-    parts = [*map(_octets, fixed), bytes(-ROW_BYTES * len(columns) % 8), table, bytes(-len(table) % 8)]
+    optional = {
+        name: (column.offsets, column.blob) if isinstance(column, Text) else (column,)
+        for name, column in columns.optional.items()
+    }
+    return pieces_of(columns.instruments, len(columns), fixed, optional)
+
+
+def pieces_of(
+    instruments: tuple[Instrument, ...], count: int, fixed: Iterable[Array], optional: Mapping[str, Iterable[Array]]
+) -> list[Buffer]:
+    """As `pieces`, of arrays that follow one another: those of the columns that every trade has, in the frame's order,
+    and those of each optional one."""
+    table = _table_encoder.encode(instruments)
+    parts = [*map(_octets, fixed), bytes(-ROW_BYTES * count % 8), table, bytes(-len(table) % 8)]
     mask = 0
     for bit, name in enumerate(OPTIONAL):
-        if (column := columns.optional.get(name)) is not None:
+        if (arrays := optional.get(name)) is not None:
             mask |= 1 << bit
-            parts += _pack_optional(column)
+            octets = list(map(_octets, arrays))
+            parts += [*octets, bytes(-sum(map(len, octets)) % 8)]
     length = HEAD.size + sum(map(len, parts))
-    return [HEAD.pack(VERSION, len(columns), len(table), mask, length), *parts]
+    return [HEAD.pack(VERSION, count, len(table), mask, length), *parts]
 
 
 def _octets(array: Array) -> Buffer:
     """The bytes of an array; few are copied, which is quicker, and so are those that are not in one piece."""
     return array.view(U8).data if array.nbytes >= _FEW_BYTES and array.flags.c_contiguous else array.tobytes()
-
-
-def _pack_optional(column: Array | Text) -> list[Buffer]:
-    parts = [_octets(column.offsets), _octets(column.blob)] if isinstance(column, Text) else [_octets(column)]
-    return [*parts, bytes(-sum(map(len, parts)) % 8)]
 
 
 def unpack(buffer: Buffer) -> Unpacked:
@@ -169,28 +178,33 @@ def unpack(buffer: Buffer) -> Unpacked:
     if not HEAD.size <= length <= len(view):
         raise InvalidInput(f"expected a frame of {length} bytes, received {len(view)}")
     reader = _Reader(view[:length])
-    price, quantity, timestamp, received_at = (reader.take(I64, count) for _ in range(4))
-    instrument, small = reader.take(U32, count), reader.take(U8, 3 * count)
-    reader.align()
-    side, scales = small[:count], small[count:]
+    fixed = reader.fixed(count)
     instruments = unpack_table(reader.take(U8, table_bytes).tobytes())
     reader.align()
-    if count and not (_most(instrument) < len(instruments) and _most(side) < len(SIDES) and _most(scales) <= MAX_SCALE):
+    are_known = not count or (_most(fixed[4]) < len(instruments) and _most(fixed[5]) < len(SIDES))
+    if not are_known or (count and max(map(_most, fixed[6:])) > MAX_SCALE):
         raise InvalidInput("expected known instruments, sides and scales in the frame, received others")
     optional = {name: reader.optional(name, count) for bit, name in enumerate(OPTIONAL) if mask >> bit & 1}
     reader.finish()
-    return (
-        instruments,
-        instrument,
-        side,
-        price,
-        scales[:count],
-        quantity,
-        scales[count:],
-        timestamp,
-        received_at,
-        optional,
-    )
+    return _unpacked(instruments, fixed, optional)
+
+
+def unpack_own(buffer: Buffer, instruments: tuple[Instrument, ...]) -> Unpacked:
+    """As `unpack`, of a frame that was packed just now, of these instruments: nothing is looked at."""
+    view = memoryview(buffer).toreadonly()
+    _, count, table_bytes, mask, length = HEAD.unpack_from(view)
+    reader = _Reader(view[:length], is_sure=True)
+    fixed = reader.fixed(count)
+    reader.skip(table_bytes)
+    optional = {name: reader.optional(name, count) for bit, name in enumerate(OPTIONAL) if mask >> bit & 1}
+    return _unpacked(instruments, fixed, optional)
+
+
+def _unpacked(
+    instruments: tuple[Instrument, ...], fixed: Sequence[Array], optional: dict[str, Array | Text]
+) -> Unpacked:
+    price, quantity, timestamp, received_at, codes, side, price_scale, quantity_scale = fixed
+    return instruments, codes, side, price, price_scale, quantity, quantity_scale, timestamp, received_at, optional
 
 
 def unpack_optional(buffer: Buffer, names: Collection[str]) -> dict[str, Array | Text]:
@@ -220,13 +234,20 @@ def unpack_table(packed: Buffer) -> tuple[Instrument, ...]:
 class _Reader:
     """Takes arrays from a frame in order; never reads beyond its end."""
 
-    def __init__(self, view: memoryview) -> None:
-        self._view = view
+    def __init__(self, view: memoryview, *, is_sure: bool = False) -> None:
+        """`is_sure`: what it holds is as it should be."""
+        self._view, self._is_sure = view, is_sure
         self._bytes: Array = np.frombuffer(view, U8)
         if not self._bytes[:8].view(I64).flags.aligned:  # a view into a larger message; else it is read in place
             self._bytes = self._bytes.copy()
             self._bytes.flags.writeable = False
         self._at = HEAD.size
+
+    def fixed(self, count: int) -> list[Array]:
+        """The columns that every trade has, in the frame's order."""
+        columns = [self.take(dtype, count) for dtype in _FIXED]
+        self.align()
+        return columns
 
     def take(self, dtype: np.dtype[Any], count: int) -> Array:
         """The next `count` values."""
@@ -253,7 +274,7 @@ class _Reader:
             column = self.take(I64, count)
         elif name == "fee_scale":
             column = self.take(U8, count)
-            if count and ((column > MAX_SCALE) & (column != NO_FEE)).any():
+            if count and not self._is_sure and ((column > MAX_SCALE) & (column != NO_FEE)).any():
                 raise InvalidInput("expected scales of fees within limits in the frame, received others")
         else:
             column = self._text(count)
@@ -267,6 +288,8 @@ class _Reader:
 
     def _text(self, count: int) -> Text:
         offsets = self.take(U32, count + 1)
+        if self._is_sure:
+            return Text(offsets, self.take(U8, int(offsets[-1])))
         if offsets[0] or (offsets[1:] < offsets[:-1]).any():
             raise InvalidInput("expected ascending text offsets in the frame, received others")
         blob = self.take(U8, int(offsets[-1]))

@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 
 from gateway.ingestion.multipliers import Multipliers
 from gateway.keys import KeyIndex
-from telemetry.backbone.record import encode_record, request_entry
-from telemetry.columns import Columns, concatenate, encode_frame, frame_pieces, from_trades
+from telemetry.backbone.record import Buffer, encode_record, read_header, request_entry, write_record
+from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
+from telemetry.joining import joined_frame
 from telemetry.trade import Trade
 
 FEW_TRADES = 256  # for so many, the pieces of a frame cost more than to copy it
+FEW_OF_PART = 1024  # and of a part so many, to look at each of its columns more than to join them first
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,14 @@ class Group:
                 asyncio.get_running_loop().call_exception_handler(context)
         self.after.clear()
 
+    def let_go(self) -> None:
+        """Of trades that are on disk, and of what points back here: else megabytes wait until Python looks for cycles,
+        and each of the next groups takes new memory."""
+        self.parts.clear()
+        self.receipts.clear()
+        self.entries.clear()
+        self.columns = None
+
     def add(self, part: list[Trade] | Columns) -> None:
         """Take the trades of one more request; rows of neighbours become columns together."""
         before = self.parts[-1] if self.parts else None
@@ -101,25 +111,33 @@ class Group:
         self.received_ns.append((received_ns, accepted))
         return receipt
 
-    def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
+    def record_bytes(self, first_seq: int, synced_seq: int) -> Buffer:
         """The journal record of this group; called in the event loop, seldom again in the journal's writer thread.
         Raises Stop when the journal has another number for its first trade: then its keys would be wrong."""
         if first_seq != self.first_seq:
             raise Stop(f"expected trade {self.first_seq} to be the journal's next one, received {first_seq}")
-        columns = self.columns = concatenate(
-            [part if isinstance(part, Columns) else from_trades(part) for part in self.parts]
-        )
+        parts = [part if isinstance(part, Columns) else from_trades(part) for part in self.parts]
+        if self.count < FEW_OF_PART * len(parts):
+            parts = [concatenate(parts)]
         has_keys = self.first_key < self.last_key
-        return encode_record(
-            first_seq=first_seq,
-            synced_seq=synced_seq,
-            count=self.count,
-            min_timestamp=int(columns.timestamp.min()) if self.count else 0,
-            max_timestamp=int(columns.timestamp.max()) if self.count else 0,
-            frame=frame_pieces(columns) if self.count > FEW_TRADES else encode_frame(columns),
-            requests=b"".join([_packed(entry) for entry in self.entries.values()]),
-            keys=self.index.journaled(self.first_key, self.last_key, first_seq) if has_keys else b"",
-        )
+        about = {
+            "first_seq": first_seq,
+            "synced_seq": synced_seq,
+            "count": self.count,
+            "min_timestamp": min([int(part.timestamp.min()) for part in parts]) if self.count else 0,
+            "max_timestamp": max([int(part.timestamp.max()) for part in parts]) if self.count else 0,
+        }
+        requests = b"".join([_packed(entry) for entry in self.entries.values()])
+        place = self.first_key, self.last_key, first_seq
+        if self.count <= FEW_TRADES:
+            keys = self.index.journaled(*place) if has_keys else b""
+            self.columns = parts[0] if parts else empty()
+            return encode_record(**about, frame=encode_frame(self.columns), requests=requests, keys=keys)
+        joined = joined_frame(parts)
+        pieces = self.index.journal_pieces(*place) if has_keys else ()
+        raw = write_record(**about, frame=joined.pieces, requests=requests, keys=pieces)
+        self.columns = joined.columns(read_header(raw).frame)
+        return raw
 
 
 def _packed(entry: Entry) -> bytes:

@@ -47,7 +47,7 @@ class Writer(Protocol):
     @property
     def journal(self) -> OpenJournal: ...
 
-    def append(self, encode: Callable[[int, int], bytes], count: int) -> Awaitable[Committed]: ...
+    def append(self, encode: Callable[[int, int], Buffer], count: int) -> Awaitable[Committed]: ...
 
 
 def whole(raw: memoryview) -> Sequence[Buffer]:
@@ -108,7 +108,7 @@ class Embedded:
         made_for = journal.last_seq + 1, journal.durable_seq
         written = group.record_bytes(*made_for)
 
-        def encode(first_seq: int, synced_seq: int) -> bytes:
+        def encode(first_seq: int, synced_seq: int) -> Buffer:
             nonlocal written
             if made_for != (first_seq, synced_seq):
                 written = group.record_bytes(first_seq, synced_seq)

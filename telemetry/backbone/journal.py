@@ -36,7 +36,7 @@ from telemetry.backbone.segments import (
 from telemetry.errors import InvalidInput, Stop, TryAgain
 
 Durability = Literal["full", "fast"]
-Encode = Callable[[int, int], bytes]  # (first_seq, synced_seq) -> one record
+Encode = Callable[[int, int], Buffer]  # (first_seq, synced_seq) -> one record
 
 SEGMENT_BYTES = 64 << 20
 FULL_RETRY_SECONDS = 1.0

@@ -1,13 +1,16 @@
 """The newest records of the journal in memory: what was just committed is leased without reading it back.
 
-They are numbers and bytes in three queues, nothing that Python's garbage collector has to follow: of single trades
-there are tens of thousands of records here, and with an object for each a full collection stops everything for 50 ms.
+They are numbers and bytes in three queues, nothing that Python's garbage collector has to follow but for large records,
+of which there are few. Of single trades there are tens of thousands here, and with an object for each a full collection
+stops everything for 50 ms.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from typing import NamedTuple
+
+from telemetry.backbone.record import Buffer
 
 RECENT_BYTES = 16 << 20
 
@@ -27,10 +30,10 @@ class Recent:
         self._most = most
         self._firsts: deque[int] = deque()
         self._lasts: deque[int] = deque()
-        self._raw: deque[bytes] = deque()
+        self._raw: deque[Buffer] = deque()
         self._bytes = 0
 
-    def add(self, first: int, last: int, raw: bytes) -> None:
+    def add(self, first: int, last: int, raw: Buffer) -> None:
         """A record was committed. One without trades is not kept."""
         if first > last:
             return

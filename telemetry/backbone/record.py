@@ -25,7 +25,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -162,24 +162,60 @@ def record_pieces(
 ) -> list[Buffer]:
     """As `encode_record`, to be joined."""
     payload = (requests, keys, *frame)
-    length = sum(map(len, payload))
-    checked = _CHECKED.pack(
-        length,
-        first_seq,
-        synced_seq,
-        min_timestamp,
-        max_timestamp,
-        count,
-        len(requests) // 64,
-        len(keys) // 32,
-        VERSION,
-        TRADES,
-        0,
+    checked = _packed(
+        payload, first_seq, synced_seq, min_timestamp, max_timestamp, count, len(requests) // 64, len(keys) // 32
     )
     crc = crc32(checked)
     for piece in payload:
         crc = crc32(piece, crc)
+    length = sum(map(len, payload))
     return [MAGIC, crc.to_bytes(4, "little"), checked, *payload, bytes(-length % ALIGN)]
+
+
+class Piece(Protocol):
+    """A part of a record that is made where it stays."""
+
+    def __len__(self) -> int: ...  # bytes
+
+    def write(self, out: memoryview) -> None: ...  # all of them
+
+
+def write_record(
+    *,
+    first_seq: int,
+    synced_seq: int,
+    count: int,
+    min_timestamp: int,
+    max_timestamp: int,
+    frame: Sequence[Buffer],
+    requests: Buffer = b"",
+    keys: Sequence[Piece] = (),
+) -> memoryview:
+    """As `encode_record`, for many trades: the sum of each piece is made right behind its copy, while that is in the
+    processor's caches. `keys` and `frame` are in pieces."""
+    payload: tuple[Buffer | Piece, ...] = (requests, *keys, *frame)
+    key_count = sum(map(len, keys)) // 32
+    checked = _packed(
+        payload, first_seq, synced_seq, min_timestamp, max_timestamp, count, len(requests) // 64, key_count
+    )
+    length = sum(map(len, payload))
+    raw = np.empty(HEADER_BYTES + length + -length % ALIGN, np.uint8).data
+    crc, start = crc32(checked), HEADER_BYTES
+    for piece in payload:
+        written = raw[start : start + len(piece)]
+        if isinstance(piece, bytes | bytearray | memoryview):
+            written[:] = piece
+        else:
+            piece.write(written)
+        crc, start = crc32(written, crc), start + len(piece)
+    raw[:HEADER_BYTES] = b"".join((MAGIC, crc.to_bytes(4, "little"), checked))
+    raw[start:] = bytes(-length % ALIGN)
+    return raw
+
+
+def _packed(payload: Sequence[Buffer | Piece], *fields: int) -> bytes:
+    """The header from what the checksum covers on."""
+    return _CHECKED.pack(sum(map(len, payload)), *fields, VERSION, TRADES, 0)
 
 
 def read_header(raw: memoryview) -> Record:

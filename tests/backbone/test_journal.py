@@ -18,7 +18,7 @@ import pytest
 from telemetry.backbone import Committed
 from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.journal import Encode, Journal
-from telemetry.backbone.record import encode_record
+from telemetry.backbone.record import Buffer, encode_record
 from telemetry.backbone.recovery import read_records, scan
 from telemetry.backbone.segments import Spare, segment_name
 from telemetry.backbone.writer import JournalWriter
@@ -390,7 +390,7 @@ def test_fast_mode_answers_before_the_sync_and_says_so(tmp_path: Path) -> None:
 def test_the_writer_appends_in_order_on_one_thread(tmp_path: Path) -> None:
     threads: set[int] = set()
 
-    def encode(first_seq: int, synced_seq: int) -> bytes:
+    def encode(first_seq: int, synced_seq: int) -> Buffer:
         threads.add(threading.get_ident())
         return record_of(2, bytes(2000))(first_seq, synced_seq)
 
@@ -488,7 +488,7 @@ CHILD = """
 import sys
 from pathlib import Path
 from telemetry.backbone.journal import Journal
-from telemetry.backbone.record import encode_record
+from telemetry.backbone.record import Buffer, encode_record
 journal = Journal.open(Path(sys.argv[1]), segment_bytes=65536)
 while True:
     committed = journal.append(lambda f, s: encode_record(first_seq=f, synced_seq=s, count=7, min_timestamp=0,

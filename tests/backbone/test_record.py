@@ -19,6 +19,7 @@ from telemetry.backbone.record import (
     encode_record,
     find_records,
     iterate_records,
+    write_record,
 )
 from telemetry.errors import InvalidInput
 
@@ -43,6 +44,37 @@ def example(first_seq: int = 7, frame: Buffer | Sequence[Buffer] = b"columns", c
 def test_a_frame_in_pieces_makes_the_same_record() -> None:
     pieces: list[Buffer] = [b"col", memoryview(b"um"), bytearray(), np.frombuffer(b"ns", np.uint8).data]
     assert example(frame=pieces) == example()
+
+
+class Written:
+    """Bytes that are made where they stay."""
+
+    def __init__(self, content: bytes) -> None:
+        self._content = content
+
+    def __len__(self) -> int:
+        return len(self._content)
+
+    def write(self, out: memoryview) -> None:
+        """All of them."""
+        out[:] = self._content
+
+
+def test_a_record_that_is_written_piece_by_piece_is_the_same() -> None:
+    whole = decode_record(example())
+    assert whole is not None
+    keys = bytes(whole.key_bytes)
+    raw = write_record(
+        first_seq=whole.first_seq,
+        synced_seq=whole.synced_seq,
+        count=whole.count,
+        min_timestamp=whole.min_timestamp,
+        max_timestamp=whole.max_timestamp,
+        requests=whole.requests.tobytes(),
+        keys=[Written(keys[:32]), Written(keys[32:])],
+        frame=[b"col", memoryview(b"um"), bytearray(), np.frombuffer(b"ns", np.uint8).data],
+    )
+    assert raw == example()
 
 
 def test_the_layout_is_the_one_drawn() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import random
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, suppress
 from hashlib import blake2b
 from typing import Any
+from weakref import ref
 
 import pytest
 
@@ -150,6 +152,27 @@ async def test_an_answer_that_fails_is_reported_and_stops_neither_the_others_nor
         assert told == [1, 2]
         assert reported == ["IndexError('list index out of range')"]
         assert seqs(await intake.committed(put(intake, {}))) == (1, 0, 2, 2)
+
+
+async def test_the_trades_of_a_commit_are_let_go_when_it_is_there_and_not_when_python_looks_for_cycles() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        given = batch(*[{}] * 300)
+        assert given.columns is not None
+        sent, group = ref(given.columns.price), intake.put(given, received_ns=0, key=key("one")).group
+        assert group is not None
+        written = ref(group)
+        gc.disable()
+        try:
+            del given
+            assert sent() is not None
+            journal.let()
+            await group.done.wait()
+            await asyncio.sleep(0)
+            del group
+            assert (sent(), written()) == (None, None)
+        finally:
+            gc.enable()
 
 
 async def test_a_group_takes_no_more_than_a_lease_does() -> None:

@@ -194,7 +194,14 @@ class Machine:
             return
         added = self.model.groups[-1][1]
         assert (claimed.added, claimed.held_seq, self.index.count - before) == (len(added), held, len(added))
-        raw = np.frombuffer(self.index.journaled(before, self.index.count, first), KEY_ENTRY)
+        content = self.index.journaled(before, self.index.count, first)
+        written = bytearray()
+        for piece in self.index.journal_pieces(before, self.index.count, first):
+            written += bytes(len(piece))
+            with memoryview(written) as view:
+                piece.write(view[-len(piece) :])
+        assert written == content
+        raw = np.frombuffer(content, KEY_ENTRY)
         assert raw["digest"].tolist() == digests([key for key, *_ in added]).tolist()
         assert list(zip(raw["fingerprint"].tolist(), raw["row"].tolist(), strict=True)) == [
             (fingerprint, seq - first) for _, fingerprint, seq in added
