@@ -125,7 +125,7 @@ class Aggregator:
     # --- merging ---------------------------------------------------------------------------------------------------
 
     def _apply(self, partial: Partial, last: int) -> set[int]:
-        changed = [self._id(instrument) for instrument in partial.instruments]
+        changed = [self.ids[one] if one in self.ids else self._id(one) for one in partial.instruments]
         if not changed:
             return set()
         ids = np.array(changed, np.int64)

@@ -20,6 +20,7 @@ bits 0..7 the trades. More than 255 trades are 255 and the rest, 0 milliseconds 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
@@ -77,18 +78,19 @@ class Patterns:
         """In the order of the message."""
         return self.ends, self.gaps, self.runs, self.candidates, self.words
 
+    @cached_property
     def milliseconds(self) -> int:
         """How many words the runs have."""
         return int(self.runs[:, 1].sum())
 
     def rows(self) -> int:
         """What there is to take in."""
-        return len(self.ends) + len(self.gaps) + len(self.candidates) + self.milliseconds()
+        return len(self.ends) + len(self.gaps) + len(self.candidates) + self.milliseconds
 
     def bursts(self) -> Ints:
         """[n, 2] (millisecond, count), ascending."""
         counts = self.runs[:, 1]
-        words = self.words.reshape(-1).view(np.uint32)[: self.milliseconds()].astype(np.int64)
+        words = self.words.reshape(-1).view(np.uint32)[: self.milliseconds].astype(np.int64)
         if len(words) == 0:
             return np.empty((0, 2), np.int64)
         starts = np.add.accumulate(counts) - counts

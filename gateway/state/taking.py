@@ -201,4 +201,4 @@ class CompiledTake:
 
 def _rows(one: Waiting) -> list[int]:
     """How many rows each array of a range has, and how many words its runs."""
-    return [*map(len, one.of.arrays()), one.of.milliseconds()]
+    return [*map(len, one.of.arrays()), one.of.milliseconds]

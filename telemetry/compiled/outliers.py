@@ -18,6 +18,7 @@ from telemetry.compiled.compiler import (
     entry,
     part,
 )
+from telemetry.compiled.memory import behind, pointer
 from telemetry.frame import Array
 
 # As in gateway.alerting, which this package never imports; a test holds them together.
@@ -32,10 +33,22 @@ def collect(
     powers: Array, at: int, codes: Array, prices: Array, quantities: Array,
 ) -> int:  # fmt: skip
     """The trades of a commit as rules see them, from place `at` on: the `numbers` of their instruments, and doubles."""
+    of, units, factors = pointer(numbers), pointer(instrument), pointer(powers)
+    to_codes, to_prices, to_quantities = (
+        behind(pointer(codes), at),
+        behind(pointer(prices), at),
+        behind(pointer(quantities), at),
+    )
+    values, scales, sizes, size_scales = (
+        pointer(price),
+        pointer(price_scale),
+        pointer(quantity),
+        pointer(quantity_scale),
+    )
     for row in range(len(price)):
-        codes[at + row] = numbers[instrument[row]]
-        prices[at + row] = price[row] * powers[price_scale[row]]
-        quantities[at + row] = quantity[row] * powers[quantity_scale[row]]
+        to_codes[row] = of[units[row]]
+        to_prices[row] = values[row] * factors[scales[row]]
+        to_quantities[row] = sizes[row] * factors[size_scales[row]]
     return len(price)
 
 
@@ -43,13 +56,14 @@ def collect(
 def _count(codes: Array, start: int, stop: int, lengths: Array, found: Array) -> int:
     """How many trades each instrument has, in `lengths`, and in `found` each instrument once; how many they are. Ends
     at the first that has more than any batch may."""
-    number = 0
+    number, of, counts, to = 0, pointer(codes), pointer(lengths), pointer(found)
     for place in range(start, stop):
-        code = codes[place]
-        found[number] = code
-        number += lengths[code] == 0
-        lengths[code] += 1
-        if lengths[code] > RING:
+        code = of[place]
+        count = counts[code] + 1
+        to[number] = code
+        number += count == 1
+        counts[code] = count
+        if count > RING:
             break
     return number
 
@@ -103,15 +117,18 @@ def take(
 ) -> int:  # fmt: skip
     """Take in the trades start..stop - 1: the places of those that do not pass in `found`, and how many they are."""
     instruments, number = len(count), 0
+    of, values, sizes, counts = pointer(codes), pointer(prices), pointer(quantities), pointer(count)
+    least, most, ring, other = pointer(low), pointer(high), pointer(last), instruments * RING
     for place in range(start, stop):
-        code, price, quantity = codes[place], prices[place], quantities[place]
-        if price > high[code] or price < low[code] or quantity > high[instruments + code]:
+        code, price, quantity = of[place], values[place], sizes[place]
+        if price > most[code] or price < least[code] or quantity > most[instruments + code]:
             found[number] = place
             number += 1
-        at = code * RING + (count[code] & (RING - 1))
-        last[at] = price
-        last[instruments * RING + at] = quantity
-        count[code] += 1
+        held = counts[code]
+        at = code * RING + (held & (RING - 1))
+        ring[at] = price
+        ring[other + at] = quantity
+        counts[code] = held + 1
     return number
 
 

@@ -163,20 +163,20 @@ def _bursts(
 
     A run mostly comes after all that is known of its instrument: then its milliseconds only go to the end of the log,
     without a look at what is there."""
-    known, most = -1, 0
+    known, most, steps, runs = -1, 0, pointer(words), pointer(block)
     for run in range(at, at + 2 * count, 2):
-        of, end = ids[begin + (block[run] >> MILLISECOND_SHIFT)], word + block[run + 1]
-        key = (of << MILLISECOND_SHIFT) + (block[run] & _IN_INSTRUMENT)
+        of, end = ids[begin + (runs[run] >> MILLISECOND_SHIFT)], word + runs[run + 1]
+        key = (of << MILLISECOND_SHIFT) + (runs[run] & _IN_INSTRUMENT)
         first_ms, held, bound = 1 << 62, marks[YOUNG_HELD], 0
         if of < TRACKED:
             bound = max(_newest(log, latest, of), _newest(old_log, old_latest, of))
         else:
             word = end
         while word < end:
-            key, total = key + (words[word] >> COUNT_BITS), words[word] & MOST_COUNTED
+            key, total = key + (steps[word] >> COUNT_BITS), int(steps[word] & MOST_COUNTED)
             word += 1
             if key > bound:
-                log[held, 0], log[held, 1] = key, total
+                log[np.uintp(held), 0], log[np.uintp(held), 1] = key, total
                 bound, held = key, held + 1
             else:
                 _note(latest, marks, of, held)
