@@ -18,7 +18,8 @@ LARGE_PAGE_BYTES = 2 << 20
 def on_large_pages(size: int) -> memoryview:
     """So many bytes, all 0, from the beginning of a large page on: on small ones where the system has no others.
     Memory is only used when it is written to, whole pages then."""
-    memory = mmap.mmap(-1, size + LARGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    whole = -(-size // LARGE_PAGE_BYTES) * LARGE_PAGE_BYTES
+    memory = mmap.mmap(-1, whole + LARGE_PAGE_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     with suppress(AttributeError, OSError):  # another system, or one that has no large pages
         memory.madvise(mmap.MADV_HUGEPAGE)
     start = -np.frombuffer(memory, np.uint8).ctypes.data % LARGE_PAGE_BYTES

@@ -136,15 +136,16 @@ def test_what_is_appended_takes_no_page_of_the_cache(tmp_path: Path) -> None:
         assert not is_in_memory(path, BLOCK_BYTES)
 
 
-def flags_of(memory: memoryview) -> set[str]:
-    """What Linux was told of the memory that begins here, see proc(5)."""
+def flags_of(memory: memoryview) -> tuple[set[str], int]:
+    """What Linux was told of the memory that begins here, see proc(5), and how many bytes it is."""
     address = np.frombuffer(memory, np.uint8).ctypes.data
-    is_there = False
+    is_there, size = False, 0
     for line in Path("/proc/self/smaps").read_text().splitlines():
         if found := re.match("([0-9a-f]+)-([0-9a-f]+) ", line):
-            is_there = int(found[1], 16) <= address < int(found[2], 16)
+            size = int(found[2], 16) - address
+            is_there = int(found[1], 16) <= address and size > 0
         elif is_there and line.startswith("VmFlags:"):
-            return set(line.split()[1:])
+            return set(line.split()[1:]), size
     raise AssertionError("no such memory")
 
 
@@ -161,4 +162,12 @@ def test_memory_on_large_pages_begins_with_one_and_is_zero_to_its_last_byte() ->
     reason="this system has no large pages",
 )
 def test_appends_come_from_memory_for_which_large_pages_were_asked() -> None:
-    assert "hg" in flags_of(Buffers().take())
+    assert "hg" in flags_of(Buffers().take())[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what memory there is")
+def test_memory_on_large_pages_holds_all_of_its_last_one_which_is_a_small_one_else() -> None:
+    kept = [on_large_pages(size) for size in (1, 1 << 20, LARGE_PAGE_BYTES + 1)]
+    for memory in kept:
+        _, size = flags_of(memory)
+        assert size >= -(-len(memory) // LARGE_PAGE_BYTES) * LARGE_PAGE_BYTES
