@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import import_module
 from importlib.util import find_spec
+from itertools import pairwise
 from struct import Struct
 from sys import byteorder
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from telemetry.compiled import slots as at
 from telemetry.decode_memory import Memory, Output
 from telemetry.decode_reference import MAX_TRADES, Media
 from telemetry.digests import Digests, Keys
-from telemetry.frame import I64, U8, Array
+from telemetry.frame import I64, U8, U32, Array
 from telemetry.literals import Doubt
 from telemetry.multilinear import U64
 from telemetry.times import ABSENT
@@ -39,6 +40,7 @@ _USUAL_BYTES = 64  # few trades are shorter
 _CAPACITY, _KEPT = 1024, 1 << 14  # trades that memory is kept for: some 260 bytes each
 _MOST_IDLE = 4  # as many threads as read bodies at once
 _MOST_KNOWN = 4096  # instruments
+_MOST_TABLES, _MOST_OF_TABLE = 64, 1000  # tables of instruments that are kept: what a sender sends again and again
 
 
 def available() -> bool:
@@ -63,6 +65,7 @@ class CompiledReading:
         self._words = np.concatenate((digests.key.table.ravel(), digests.payload.table.ravel()))
         self._idle = [Memory(_CAPACITY)]  # taken out while it is in use
         self._instruments: dict[bytes, Instrument] = {}  # by their records
+        self._tables: dict[tuple[bytes, bytes], tuple[Instrument, ...]] = {}  # those of bodies
 
     def rows(self, body: bytes, media: Media, received_at: int) -> tuple[list[Trade], Keys]:
         """The trades of a small body. Raises Doubt."""
@@ -182,11 +185,17 @@ class CompiledReading:
         return out.columns(self._instruments_of(out)), out.keys()
 
     def _instruments_of(self, out: Output) -> tuple[Instrument, ...]:
-        records = out.records()
-        table = list(map(self._instruments.get, records))
-        if None in table:
-            table = list(map(self._instrument_of, records))
-        return tuple(cast("list[Instrument]", table))
+        table = out.table()
+        instruments = self._tables.get(table)
+        if instruments is None:
+            records, ends = table
+            places = pairwise((0, *np.frombuffer(ends, U32).tolist()))
+            instruments = tuple([self._instrument_of(records[start:end]) for start, end in places])
+            if len(instruments) <= _MOST_OF_TABLE:
+                if len(self._tables) >= _MOST_TABLES:
+                    self._tables.clear()
+                self._tables[table] = instruments
+        return instruments
 
     def _instrument_of(self, record: bytes) -> Instrument:
         known = self._instruments

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import numpy as np
 
 from telemetry.columns import Columns
@@ -66,11 +64,10 @@ class Output:
         given = self.small[place : place + count].view(_BOOL)
         return Keys(given, self.digests[: 2 * count].reshape(count, 2), self.digests[2 * count :])
 
-    def records(self) -> list[bytes]:
-        """The record of each instrument."""
-        records = self.small[len(self.small) - self._record_bytes - at.SLACK :].tobytes()
-        ends = self.indices[len(self.indices) - self._known :].tolist()
-        return [records[start:end] for start, end in pairwise((0, *ends))]
+    def table(self) -> tuple[bytes, bytes]:
+        """The records of all instruments, and where each ends (u32)."""
+        end, first = len(self.small) - at.SLACK, len(self.indices) - self._known
+        return self.small[end - self._record_bytes : end].tobytes(), self.indices[first:].tobytes()
 
     def columns(self, instruments: tuple[Instrument, ...]) -> Columns:
         """The columns."""

@@ -249,6 +249,25 @@ def test_many_instruments_get_their_codes_in_order_of_first_appearance(reading: 
     assert encode_frame(columns) == encode_frame(plain)
 
 
+def test_the_instruments_of_a_body_are_its_own_whatever_bodies_came_before(reading: CompiledReading) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance = random.Random(seed)
+    names = [{"symbol": symbol, "currency": currency} for symbol in ("A", "AA", "B") for currency in ("EUR", "EURA")]
+    for _ in range(300):
+        rows = [FULL | chance.choice(names) for _ in range(chance.randrange(1, 5))]
+        columns, _ = reading.columns(dumps(rows), "json", NOW)
+        plain, _ = decode_columns(dumps(rows), "json", NOW)
+        assert columns.instruments == plain.instruments
+
+
+def test_bodies_of_the_same_instruments_share_them(reading: CompiledReading) -> None:
+    rows = [FULL | {"symbol": symbol} for symbol in ("one", "other", "one")]
+    first, _ = reading.columns(dumps(rows), "json", NOW)
+    again, _ = reading.columns(dumps([row | {"price": 7} for row in rows]), "json", NOW)
+    assert first.instruments is again.instruments
+
+
 # --- in the place where it is used ------------------------------------------------------------------------------------
 
 
