@@ -40,12 +40,12 @@ class Limits:
     coalesce_trades: int = 16_384  # fewer than these wait for a lease that is out, so that under load leases get larger
     coalesce_seconds: float = 0.005  # at most, and at most coalesce_factor times the median of recent leases
     coalesce_factor: float = 2.0
-    pace_seconds: float = 0.004  # few trades go at least so long after the lease before
+    pace_seconds: float = 0.003  # few trades go at least so long after the lease before
     pace_factor: float = 3.0  # or so many times what results lately took from their return to their verdict:
-    pace_most_seconds: float = 0.009  # who is busy merging gets fewer and larger ones, which cost less
+    pace_most_seconds: float = 0.006  # who is busy merging gets fewer and larger ones, which cost less
     pace_from_share: float = 0.6  # of a core: from here on the longer the more of it the event loop takes,
-    pace_most_share: float = 0.75  # to pace_most_seconds here: at half of the most there is room, beyond it cost counts
-    full_share: float = 0.9  # from pace_most_share to here the pace grows once more, as far as
+    pace_most_share: float = 0.82  # to pace_most_seconds here: at half of the most (some 0.73) time counts, beyond cost
+    full_share: float = 0.92  # from pace_most_share to here the pace grows once more, as far as
     full_seconds: float = 0.014  # this, and coalesce_trades as far as
     full_trades: int = 32_768  # this: the event loop has next to no time left, and each lease costs it some
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again

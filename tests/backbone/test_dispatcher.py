@@ -154,6 +154,19 @@ def test_an_event_loop_without_time_to_spare_gives_larger_leases_up_to_a_limit()
         assert it.coalescing() is None
 
 
+def test_as_set_few_trades_go_soon_while_the_event_loop_has_time_to_spare_and_late_when_it_has_none() -> None:
+    as_set = Limits()
+    for share, least, most in ((0.3, 0.003, 0.003), (0.73, 0.003, 0.005), (0.93, 0.014, 0.014)):
+        it = dispatcher("a", coalesce_trades=as_set.coalesce_trades)
+        it.available(1)
+        settle(it, only(it.next(0.0)), now=0.0)
+        it.patience.note_load(share)
+        it.available(2)
+        wait = it.coalescing()
+        assert wait is not None
+        assert least <= wait <= most
+
+
 def test_few_trades_wait_for_the_return_of_a_lease_and_then_go_together() -> None:
     it, send = busy("a", "b")
     it.available(2)
