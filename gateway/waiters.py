@@ -17,7 +17,7 @@ class _Waiter:
 
 
 class Waiters:
-    """By the number of the trade. What is told is told in a turn of its own, so that nobody's failure is another's."""
+    """By the number of the trade. Who is told fails alone: that is reported to the event loop, and goes no further."""
 
     def __init__(self) -> None:
         self._heap: list[tuple[int, int, _Waiter]] = []
@@ -38,7 +38,15 @@ class Waiters:
             if waiter.tell is None:
                 self._late -= 1
             else:
-                asyncio.get_running_loop().call_soon(waiter.tell, True)
+                self._told(waiter.tell)
+
+    def _told(self, tell: Tell) -> None:
+        """At once: in the next turn all connections would be read before."""
+        try:
+            tell(True)
+        except Exception as error:
+            context = {"message": "an answer to an applied trade failed", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
 
     def _give_up(self, waiter: _Waiter) -> None:
         tell, waiter.tell = waiter.tell, None

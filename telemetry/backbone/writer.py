@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Self
 
 from telemetry.backbone import Committed
+from telemetry.backbone.handed import Handed
 from telemetry.backbone.journal import Encode, Journal
 from telemetry.errors import Stop
 
@@ -26,7 +27,7 @@ class _Job:
     encode: Encode
     count: int
     loop: asyncio.AbstractEventLoop
-    future: asyncio.Future[Committed]
+    future: Handed[Committed]
 
 
 class JournalWriter:
@@ -60,7 +61,7 @@ class JournalWriter:
         if self._stop.is_set():
             raise Stop("the journal's writer has ended")
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[Committed] = loop.create_future()
+        future: Handed[Committed] = Handed(loop=loop)
         self._jobs.put(_Job(encode, count, loop, future))
         return await future
 
@@ -102,7 +103,7 @@ class JournalWriter:
             job.loop.call_soon_threadsafe(_deliver, job.future, result)
 
 
-def _deliver(future: asyncio.Future[Committed], result: Committed | Exception) -> None:
+def _deliver(future: Handed[Committed], result: Committed | Exception) -> None:
     if future.done():  # cancelled
         return
     if isinstance(result, Exception):

@@ -23,6 +23,13 @@ async def test_everybody_is_told_once_in_the_order_of_the_trades() -> None:
     assert told.empty()
 
 
+async def test_who_waits_for_a_trade_is_told_before_anything_else_has_its_turn() -> None:
+    waiters, told = Waiters(), list[bool]()
+    waiters.add(1, 30.0, told.append)
+    waiters.wake(1)
+    assert told == [True]
+
+
 async def test_whose_time_is_over_is_told_so_and_not_again_when_the_trade_is_applied() -> None:
     waiters, told = Waiters(), asyncio.Queue[tuple[str, bool]]()
     waiters.add(5, 30.0, lambda applied: told.put_nowait(("patient", applied)))
