@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import pytest
+import zmq
 
 from telemetry.backbone.leases import Limits
-from telemetry.backbone.room import FROM_BYTES, NAME
+from telemetry.backbone.links import PushLink
+from telemetry.backbone.room import FROM_BYTES, NAME, SLOTS, WorkerRoom
+from telemetry.wire import Heartbeat, Kind, LeaseHead, PartialHead, encode
 from tests.backbone.gateway import EmbeddedGateway, WorkerProcess
-from tests.backbone.trades import HOLD
+from tests.backbone.test_links import Gateway, gateway_at, until, worker_at
+from tests.backbone.trades import HOLD, VERSION
 
 pytestmark = [
     pytest.mark.anyio,
@@ -144,6 +150,63 @@ async def test_a_worker_shares_a_new_room_with_a_restarted_gateway(tmp_path: Pat
                 assert set(successor.embedded.status().leases) == {"memory"}
     assert before.applied < 200
     assert successor.figures.total == sum(range(1, 201))
+
+
+async def test_a_partial_whose_room_is_not_there_is_counted_and_not_taken(tmp_path: Path) -> None:
+    def returns(worker: str, epoch: int) -> bytes:
+        return encode(Kind.PARTIAL, PartialHead(epoch, 99, 1, 1, worker, 1, VERSION, 1, 0, 0, 0, (FROM_BYTES, 0)))
+
+    async with EmbeddedGateway(tmp_path, limits=SINGLE) as gateway:
+        epoch = gateway.figures.epoch
+        with gateway.worker("one", *PADDED), zmq.Context() as context, context.socket(zmq.PUSH) as push:
+            await gateway.until_workers(1)
+            push.connect(gateway.results)
+            push.send(returns("one", epoch))
+            push.send(returns("gone", epoch))
+            push.send(returns("one", epoch - 1))  # its body is not asked for
+            await gateway.until(lambda: gateway.embedded.status().dropped == {"epoch": 1})
+            assert gateway.embedded.status().garbage == 2
+            await gateway.append(1, padding=FROM_BYTES)
+            await gateway.until_applied(1)
+    assert gateway.figures.total == 1
+
+
+async def test_a_lease_that_could_not_be_sent_takes_no_slot() -> None:
+    room = WorkerRoom()
+    with zmq.Context() as context, context.socket(zmq.PULL) as pull, tempfile.TemporaryDirectory() as directory:
+        endpoint = f"ipc://{directory}/worker.ipc"
+        hello = Heartbeat("w", 1, endpoint, os.getpid(), VERSION, 0, room.descriptor, room.nonce)
+        pull.bind(endpoint)
+        up = asyncio.Event()
+        link = PushLink(context, hello, window=SLOTS, on_up=lambda _: up.set(), on_down=lambda _: None)
+        content = bytes(FROM_BYTES)
+        try:
+            before = [link.lease(LeaseHead(1, attempt, 1, 1), [content], len(content)) for attempt in range(SLOTS)]
+            await up.wait()
+            sent = [link.lease(LeaseHead(1, 99 + attempt, 1, 1), [content], len(content)) for attempt in range(SLOTS)]
+        finally:
+            link.close()
+    room.close()
+    assert before == [None] * SLOTS  # there was no connection yet
+    assert sent == ["memory"] * SLOTS
+
+
+def said(gateway: Gateway, generation: int) -> bool:
+    return generation in {hello.generation for hello in gateway.hellos}
+
+
+async def test_a_worker_leaves_the_room_of_a_generation_that_is_over() -> None:
+    before = rooms()
+    with tempfile.TemporaryDirectory() as directory:
+        results = f"ipc://{directory}/results.ipc"
+        async with gateway_at(results) as gateway, worker_at(results) as worker:
+            gateway.connect = False
+            for generation in range(1, 6):
+                await until(partial(said, gateway, generation))
+                assert rooms() == before + 1
+                os.unlink(worker.endpoint[len("ipc://") :])  # which it notices at its next heartbeat
+        assert len({hello.room_nonce for hello in gateway.hellos}) >= 5
+    assert rooms() == before
 
 
 async def test_a_worker_that_hangs_over_a_shared_lease_is_given_up_and_another_one_does_it(tmp_path: Path) -> None:
