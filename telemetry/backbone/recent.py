@@ -12,7 +12,9 @@ from typing import NamedTuple
 
 from telemetry.backbone.record import Buffer
 
-RECENT_BYTES = 16 << 20
+# Two of the largest records, which wait for their leases, and some before them: one that is read back stops everything
+# for milliseconds, and is once for each of its leases.
+RECENT_BYTES = 48 << 20
 
 
 class Kept(NamedTuple):
