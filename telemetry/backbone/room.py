@@ -34,11 +34,9 @@ from typing import Self
 
 from isal.isal_zlib import crc32
 
+from telemetry.backbone import memfd
 from telemetry.errors import InvalidInput
 from telemetry.wire import Buffer, Heartbeat, Place
-
-if sys.platform == "linux":
-    import fcntl
 
 NAME = "telemetry-room"
 NONCE_BYTES = 16
@@ -79,10 +77,8 @@ class WorkerRoom:
             raise OSError(f"expected Linux, which has memory without a name, found {sys.platform}")
         self.is_over = False
         self.nonce = secrets.token_bytes(NONCE_BYTES)
-        self.descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+        self.descriptor = memfd.create(NAME, ROOM_BYTES)
         try:
-            os.ftruncate(self.descriptor, ROOM_BYTES)
-            fcntl.fcntl(self.descriptor, fcntl.F_ADD_SEALS, fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW)
             memory = mmap(self.descriptor, ROOM_BYTES)
         except BaseException:
             os.close(self.descriptor)
@@ -172,8 +168,7 @@ def _mapped(path: str, nonce: bytes) -> mmap:
         raise ValueError(f"expected a room at {path}, found {os.readlink(path)}")
     descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     try:
-        sealed = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW
-        if fcntl.fcntl(descriptor, fcntl.F_GET_SEALS) & sealed != sealed or os.fstat(descriptor).st_size != ROOM_BYTES:
+        if not memfd.is_sealed(descriptor) or os.fstat(descriptor).st_size != ROOM_BYTES:
             raise ValueError(f"expected a sealed room of {ROOM_BYTES} bytes at {path}")
         memory = mmap(descriptor, ROOM_BYTES)
     finally:

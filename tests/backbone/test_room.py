@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import secrets
+import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from telemetry.backbone import memfd
 from telemetry.backbone.room import (
     FROM_BYTES,
     LEASE_BYTES,
@@ -216,12 +217,10 @@ def rooms() -> tuple[int, int]:
 
 
 @contextmanager
-def memory(size: int = ROOM_BYTES, seals: int = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW) -> Iterator[int]:
+def memory(size: int = ROOM_BYTES, seals: int = memfd.SEAL_SHRINK | memfd.SEAL_GROW) -> Iterator[int]:
     """The descriptor of what looks like a room, of zeros."""
-    descriptor = os.memfd_create(NAME, os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    descriptor = memfd.create(NAME, size, seals)
     try:
-        os.ftruncate(descriptor, size)
-        fcntl.fcntl(descriptor, fcntl.F_ADD_SEALS, seals)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -241,7 +240,7 @@ def test_a_room_of_another_size_is_not_opened(size: int) -> None:
         assert GatewayRoom.opened(hello_of(descriptor, ZEROS)) is None
 
 
-@pytest.mark.parametrize("seals", [0, fcntl.F_SEAL_SHRINK, fcntl.F_SEAL_GROW])
+@pytest.mark.parametrize("seals", [0, memfd.SEAL_SHRINK, memfd.SEAL_GROW])
 def test_a_room_that_could_shrink_or_grow_is_not_opened(seals: int) -> None:
     with memory(seals=seals) as descriptor:
         assert GatewayRoom.opened(hello_of(descriptor, ZEROS)) is None
@@ -273,3 +272,24 @@ def test_a_descriptor_of_something_else_is_not_opened(tmp_path: Path, make: Call
     finally:
         os.close(descriptor)
     assert GatewayRoom.opened(hello_of(descriptor, ZEROS)) is None
+
+
+OLD_PYTHON = """
+import fcntl, os
+for module, names in ((os, ("memfd_create", "MFD_CLOEXEC", "MFD_ALLOW_SEALING")),
+                      (fcntl, ("F_ADD_SEALS", "F_GET_SEALS", "F_SEAL_SHRINK", "F_SEAL_GROW"))):
+    for name in names:
+        delattr(module, name)
+from telemetry.backbone.room import FROM_BYTES, GatewayRoom, WorkerRoom
+from telemetry.wire import Heartbeat
+worker = WorkerRoom()
+assert not os.get_inheritable(worker.descriptor)
+gateway = GatewayRoom.opened(Heartbeat("w", 1, "ipc:///x", os.getpid(), "v", 0, worker.descriptor, worker.nonce))
+place = gateway.place(1, [b"a" * FROM_BYTES], FROM_BYTES)
+print(len(worker.lease(*place)[0]))
+"""
+
+
+def test_there_are_rooms_where_python_was_built_on_a_system_without_them() -> None:
+    found = subprocess.run([sys.executable, "-c", OLD_PYTHON], capture_output=True, text=True, timeout=60)
+    assert (found.stdout, found.stderr) == (f"{FROM_BYTES}\n", "")
