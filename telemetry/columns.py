@@ -215,7 +215,8 @@ def concatenate(parts: Sequence[Columns]) -> Columns:
 
 
 _ZERO, _NOTHING = np.zeros(1, _U32), np.empty(0, _U8)
-_FIRST_ROWS = 4096  # of most tables every instrument comes in so many: the others need not be looked at
+_FIRST_ROWS = 4096  # of many tables every instrument comes in so many; where one does not, in twice as many, and so on
+_most = np.maximum.reduce  # of few numbers half the price of .max()
 _NEVER = np.iinfo(np.int64).max
 
 
@@ -245,8 +246,12 @@ def _compact(instruments: tuple[Instrument, ...], codes: Array) -> tuple[tuple[I
     if len(instruments) == 1 and len(codes):
         return instruments, codes
     first = _first_rows(codes[:_FIRST_ROWS], len(instruments))
-    if len(codes) > _FIRST_ROWS and first.max() == _NEVER:
-        first = _first_rows(codes, len(instruments))
+    begin = _FIRST_ROWS
+    while begin < len(codes) and _most(first) == _NEVER:
+        later = _first_rows(codes[begin : 2 * begin], len(instruments))
+        later[later < _NEVER] += begin
+        np.minimum(first, later, out=first)
+        begin *= 2
     used = np.argsort(first, kind="stable")[: np.count_nonzero(first < _NEVER)]
     if len(used) == len(instruments) and (used[1:] > used[:-1]).all():
         return instruments, codes

@@ -231,3 +231,11 @@ def test_instruments_that_come_late_or_not_at_all_stand_in_that_order_too(late: 
     rows = [Trade("", symbol, "print", "", 1, 0, 0, 1, 0, 1, 0, NOW, NOW) for symbol in ("E", *symbols)]
     for start, stop in ((1, len(rows)), (0, len(rows) - 1), (1, 2 * late + 2), (2, 2 * late + 5)):
         assert same(from_trades(rows).slice(start, stop), from_trades(rows[start:stop]))
+
+
+def test_an_instrument_of_a_later_part_of_many_trades_stands_behind_those_before() -> None:
+    symbols = ["A"] * 20_000
+    for row, symbol in ((4_000, "B"), (4_200, "C"), (8_100, "D"), (8_200, "E")):
+        symbols[row] = symbol
+    rows = [Trade("", symbol, "print", "", 1, 0, 0, 1, 0, 1, 0, NOW, NOW) for symbol in ("F", *symbols)]
+    assert same(from_trades(rows).slice(1, len(rows)), from_trades(rows[1:]))
