@@ -73,6 +73,14 @@ def test_runs_that_leave_their_instrument_or_have_other_words_than_were_sent_are
         decode_partial(of(runs, pairs))
 
 
+@pytest.mark.parametrize("words", [2, 3])
+def test_a_run_without_words_is_refused_though_their_sum_is_right(words: int) -> None:
+    runs, pairs = in_runs(bursts({(instrument, START + at): 1 for instrument in range(3) for at in range(2)}))
+    runs[:2, 1] += words, -words
+    with pytest.raises(InvalidInput, match="runs of milliseconds"):
+        decode_partial(of(runs, pairs))
+
+
 def test_a_body_in_another_layout_is_refused() -> None:
     body = of(*in_runs(bursts({(0, START): 1})))
     at = body.index(b"\x02", 8)  # behind the mark of the list, the first thing in the head
