@@ -94,8 +94,9 @@ class Patterns:
         if len(words) == 0:
             return np.empty((0, 2), np.int64)
         starts = np.add.accumulate(counts) - counts
-        keys = np.add.accumulate(words >> COUNT_BITS)
-        keys += (self.runs[:, 0] - keys.take(starts)).repeat(counts)
+        steps = words >> COUNT_BITS
+        keys = np.add.accumulate(steps)
+        keys += (self.runs[:, 0] - keys.take(starts) + steps.take(starts)).repeat(counts)
         first = np.flatnonzero(np.concatenate((np.ones(1, np.bool_), keys[1:] != keys[:-1])))
         return np.stack((keys.take(first), np.add.reduceat(words & MOST_COUNTED, first)), axis=1)
 

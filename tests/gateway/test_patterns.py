@@ -32,6 +32,7 @@ from telemetry.patterns import (
     BURST,
     CANDIDATE_WIDTH,
     CODE,
+    COUNT_BITS,
     FAR,
     INSTRUMENT_SHIFT,
     KEY,
@@ -296,6 +297,18 @@ def test_a_millisecond_may_have_more_trades_than_a_word_of_its_run_counts(size: 
         assert found["microburst"] == max(size, 511)
         assert found["microburst_at"] == format_time(NOW + 1_000_000 if size > 511 else later)
         assert sorted(burst["trades"] for burst in found["microbursts"])[-1] == max(size, 511)
+
+
+def test_a_run_whose_first_word_says_more_than_nothing_is_the_same_in_the_reference_and_in_compiled_code() -> None:
+    times = [NOW + 3 * number * number * 1_000_000 for number in range(50)]
+    partial = analyse([from_trades([trade(at=at, received_at=at) for at in times])], 1)
+    assert partial.patterns is not None
+    partial.patterns.words.view(np.uint32)[0, 0] += 7 << COUNT_BITS
+    states = [Aggregator(epoch=EPOCH, parts=parts) for parts in (Parts(), compiled_parts())]
+    for state in states:
+        state.merge(head(1, len(times)), decode_partial(encode_partial(partial)))
+    found = [shown(state, "A", "all") for state in states]
+    assert found[0]["microburst_at"] == found[1]["microburst_at"] == format_time(NOW + 7_000_000)
 
 
 def test_stamps_that_are_all_coarser_than_a_millisecond_have_no_bursts() -> None:
