@@ -19,6 +19,7 @@ from telemetry import patterns as layout
 from telemetry.patterns import Ints
 
 _SHARE = 2  # of the cap of atoms: there may be one fine cell to two atoms
+RANGES = 256  # that wait to be taken in: of single trades too, with few rows each, that is some three milliseconds
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Patterns(Held):
         They wait until there are many, for what is done with a range costs more than what is done with its trades."""
         self._waiting.append(Waiting(ids, first_seq, of))
         self._rows += of.rows()
-        if self._rows > self._most:
+        if self._rows > self._most or len(self._waiting) >= RANGES:
             self.take_in()
 
     def take_in(self) -> None:

@@ -6,6 +6,7 @@ import json
 import math
 import random
 from collections import Counter
+from collections.abc import Sequence
 from datetime import date, datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -23,8 +24,10 @@ from gateway.reading.whole import Filter
 from gateway.snapshot import Snapshot
 from gateway.state.bursts import CompiledBursts, NumpyBursts
 from gateway.state.cells import Cells
+from gateway.state.held import Held
 from gateway.state.largest import CompiledLargest, PlainLargest
-from gateway.state.patterns import Parts, compiled_parts
+from gateway.state.patterns import RANGES, Parts, compiled_parts
+from gateway.state.taking import Waiting, plainly
 from telemetry.columns import from_trades
 from telemetry.errors import InvalidInput
 from telemetry.partial import decode_partial, encode_partial
@@ -309,6 +312,20 @@ def test_a_run_whose_first_word_says_more_than_nothing_is_the_same_in_the_refere
         state.merge(head(1, len(times)), decode_partial(encode_partial(partial)))
     found = [shown(state, "A", "all") for state in states]
     assert found[0]["microburst_at"] == found[1]["microburst_at"] == format_time(NOW + 7_000_000)
+
+
+def test_ranges_of_single_trades_are_taken_in_before_so_many_wait_that_it_takes_long() -> None:
+    taken: list[int] = []
+
+    def take(held: Held, waiting: Sequence[Waiting]) -> None:
+        taken.append(len(waiting))
+        plainly(held, waiting)
+
+    trades = some(random.Random(7), 1_000, 60 * SECOND)
+    state = state_of(trades, list(range(1, 1_001)), parts=Parts(take=lambda: take))
+    assert max(taken) <= RANGES
+    assert sum(taken) >= 1_000 - RANGES
+    assert all_shown(state) == all_shown(state_of(trades, [1_000]))
 
 
 def test_stamps_that_are_all_coarser_than_a_millisecond_have_no_bursts() -> None:
