@@ -29,7 +29,7 @@ from telemetry.trade import Instrument
 
 # The version of everything that a partial's numbers depend on: layout, definitions, analysis. A partial or a snapshot
 # of another version is never merged; raise it with every change to them.
-VERSION = "3"
+VERSION = "4"
 BASIC = f"{VERSION} basic"  # of those who leave out what costs more (TELEMETRY_STATISTICS=basic)
 SIDES = ("unknown", "buy", "sell")
 UNKNOWN, BUY, SELL = range(3)
