@@ -4,11 +4,13 @@ Python, which give the same."""
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
 import structlog
 
 from gateway.alerting.looking import CompiledLook, Look, PlainLook
+from gateway.ingestion.pages import take_pages
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import compiled_slots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
@@ -33,7 +35,7 @@ def new_merging(compiled: bool) -> Merging:
 
 def new_parts(compiled: bool) -> Parts:
     """What rates and patterns are kept in."""
-    return _quickest(compiled, compiled_parts, Parts, "patterns")
+    return _quickest(compiled, partial(compiled_parts, take_pages), Parts, "patterns")
 
 
 def new_look(compiled: bool) -> Look:

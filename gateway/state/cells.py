@@ -70,6 +70,8 @@ class Cells:
     def fold(self) -> None:
         """At a stride: have no more than there is room for; of coarse ones, which become more when fine ones become
         fewer, a quarter more until the next stride, so that not all is to be done at once."""
+        if len(self.fine) > self._most_fine * 3 // 4:
+            self.fine.prepare()
         if len(self.fine) > self._most_fine:
             self._advance(0, self.fine, self._most_fine * 3 // 4)
             if len(self._coarse) <= self._most_coarse + self._most_coarse // 4:

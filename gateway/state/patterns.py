@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from typing import Any
 
@@ -34,10 +35,13 @@ class Parts:
     rows: int = 8_192  # that wait to be taken in: some milliseconds of work
 
 
-def compiled_parts() -> Parts:
-    """The quickest. Raises ImportError where nothing can be compiled."""
+def compiled_parts(take_pages: Callable[[Ints], object] = lambda _: None) -> Parts:
+    """The quickest; `take_pages` takes the memory of an array in a thread. Raises ImportError where nothing can be
+    compiled."""
     to_level = import_module("telemetry.compiled.tally").coarsen
-    return Parts(CompiledTally, CompiledBursts, CompiledLargest, to_level, CompiledTake, rows=65_536)
+    return Parts(
+        partial(CompiledTally, take_pages), CompiledBursts, CompiledLargest, to_level, CompiledTake, rows=65_536
+    )
 
 
 class Patterns(Held):

@@ -5,6 +5,7 @@ A BURST cell keeps the largest value that it was given, any other the sum. Keys 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -25,6 +26,7 @@ from telemetry.patterns import (
 _EMPTY = np.empty(0, np.int64)
 _YOUNG = 1 << 13  # keys that wait to be put in among the others, which copies all of them
 _ROOM = 1 << 12  # slots of a table at first
+_AHEAD = 1 << 15  # slots: the next table of one with so many has its memory before it is needed
 
 
 class Tally(Protocol):
@@ -51,6 +53,9 @@ class Tally(Protocol):
     def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
         """No longer hold the cells that are to be held at coarser levels (see gateway.state.cells): these, at their
         levels; a key may be among them more than once."""
+
+    def prepare(self) -> None:
+        """Have ready what the next `take_out` takes, which comes soon."""
 
 
 class Coarsen(Protocol):
@@ -140,6 +145,9 @@ class NumpyTally:
         self._layers = [(keys[~moved], values[~moved]), (_EMPTY, _EMPTY)]
         return keys[moved], values[moved]
 
+    def prepare(self) -> None:
+        """See Tally."""
+
 
 def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[Ints, Ints]:
     if len(more) == 0 or len(keys) == 0:
@@ -151,11 +159,14 @@ def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[
 class CompiledTally:
     """The quickest: an open-addressed table, key and value in turn. Raises ImportError where nothing compiles."""
 
-    def __init__(self) -> None:
+    def __init__(self, take_pages: Callable[[Ints], object] = lambda _: None) -> None:
+        """`take_pages` takes the memory of a table that comes soon, in a thread."""
         self._kernels: Any = import_module("telemetry.compiled.tally")
+        self._take_pages = take_pages
         self._count = 0
         self._table = _table(_ROOM)
-        self._spare = self._table  # memory for the next table: new pages cost more than all the rest
+        # Memory for the next table of this size, and for one of twice as many slots: new pages cost more than the rest.
+        self._spare, self._larger = self._table, _EMPTY
 
     def __len__(self) -> int:
         return self._count
@@ -200,20 +211,33 @@ class CompiledTally:
         self._count -= count
         return moved[0][:count], moved[1][:count]
 
+    def prepare(self) -> None:
+        """See Tally."""
+        if self._spare is self._table or len(self._spare) != len(self._table):
+            self._spare = self._table_ahead(len(self._table) // 2)
+
     def room_for(self, more: int) -> Ints:
         """The table, for compiled code to add so many keys to: a quarter of the slots stays free."""
         room = known = len(self._table) // 2
         while (self._count + more) * 4 > room * 3:
             room *= 2
         if room > known:
-            keys, values = self.items()
-            self._table = _table(room)
-            self._kernels.add(self._table, keys, values)
+            larger = self._larger if len(self._larger) == 2 * room else _table(room)
+            self._kernels.take_out(self._table, _EMPTY, larger, _EMPTY, _EMPTY)  # of which none is taken out
+            self._table, self._larger = larger, _EMPTY
         return self._table
 
     def grew(self, keys: int) -> None:
         """So many keys were new."""
         self._count += keys
+        room = len(self._table) // 2
+        if self._count * 5 > room * 3 and room >= _AHEAD and len(self._larger) != 4 * room:
+            self._larger = self._table_ahead(2 * room)
+
+    def _table_ahead(self, room: int) -> Ints:
+        table = _table(room)
+        self._take_pages(table)
+        return table
 
 
 def _table(room: int) -> Ints:

@@ -23,11 +23,12 @@ from gateway.reading.patterns import Question
 from gateway.reading.whole import Filter
 from gateway.snapshot import Snapshot
 from gateway.state.bursts import CompiledBursts, NumpyBursts
-from gateway.state.cells import Cells
+from gateway.state.cells import NEVER, Cells
 from gateway.state.held import Held
 from gateway.state.largest import CompiledLargest, PlainLargest
 from gateway.state.patterns import RANGES, Parts, compiled_parts
 from gateway.state.taking import Waiting, plainly
+from gateway.state.tally import CompiledTally, NumpyTally, merged
 from telemetry.columns import from_trades
 from telemetry.errors import InvalidInput
 from telemetry.partial import decode_partial, encode_partial
@@ -445,6 +446,33 @@ def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled
         levels |= set(levels_of(plain[0] >> UNIT_SHIFT & UNIT_MASK).tolist())
         assert [len(one) for one in cells] == [len(plain[0])] * 2
     assert len(levels) >= 3, levels
+
+
+def test_a_table_that_grows_or_gives_cells_away_goes_on_in_memory_that_was_taken_before() -> None:
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng, taken = np.random.default_rng(seed), list[Any]()
+    plain, quick = NumpyTally(), CompiledTally(taken.append)
+    sizes = set[int]()
+    for _ in range(40):
+        seconds = NOW // 10**9 - rng.integers(0, 100_000, 5000)
+        codes = codes_at(np.zeros(5000, np.int64), seconds)
+        keys = rng.integers(0, 50, 5000) << INSTRUMENT_SHIFT | codes << UNIT_SHIFT | rng.integers(0, 9, 5000)
+        for tally in (plain, quick):
+            tally.add(keys.copy(), np.ones(5000, np.int64))
+        table = quick.room_for(0)
+        sizes.add(len(table))
+        assert len(table) <= 1 << 17 or any(table is one for one in taken)
+    assert max(sizes) > 1 << 17
+    frontier = np.array([NOW // 10**9 // 60 * 60 - 50_000, *[NEVER] * 3], np.int64)
+    for tally in (plain, quick):
+        tally.prepare()
+    moved = [merged(*tally.take_out(frontier)) for tally in (plain, quick)]
+    assert len(moved[0][0]) > 1000
+    assert quick.room_for(0) is taken[-1]
+    for one, other in ((moved[0], moved[1]), (merged(*plain.items()), merged(*quick.items()))):
+        assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
+    assert len(plain) == len(quick)
 
 
 @pytest.mark.parametrize("seed", range(8))
