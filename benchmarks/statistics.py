@@ -35,7 +35,7 @@ def _compare(plan: Plan, products: Mapping[str, Product], first: int, size: int,
     count = max(1, size // per_body)
     with requests(first, count * (plan.rounds + 1), per_body=per_body, symbols=symbols) as made:
         things = {kind: _run(product, made, count) for kind, product in products.items()}
-        samples = alternate(plan.rounds, things)
+        samples = alternate(plan.rounds, things, warm_up=not plan.quick)
     return Figure(
         name=f"CPU per trade, all statistics ÷ basic, {per_body:,} a body, {symbols:,} symbols",
         measured=ratios(samples["all"], samples["basic"], "ns"),

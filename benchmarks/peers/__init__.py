@@ -17,7 +17,7 @@ from benchmarks.plan import Plan
 from benchmarks.product import Product
 
 FAMILIES = ("streams", "jetstream", "flow", "databases", "exporters", "naive")
-TRADES = 300_000  # the fewer, the more of a run is its beginning and end
+TRADES = 300_000
 PER_BODY = 1_000
 
 
@@ -29,17 +29,18 @@ def peers() -> Iterator[Peer]:
 
 def measure(plan: Plan) -> Iterator[Figure]:
     """Each peer that is installed in turn with the product."""
-    trades = plan.size(TRADES, TRADES) // PER_BODY * PER_BODY
     chosen = [peer for peer in peers() if plan.only.lower() in peer.name.lower()]
     with Product(plan.directory / "product") as product:
         for number, peer in enumerate(chosen):
             title = f"bulk ÷ {peer.name}"
-            reason = peer.missing() or ("slow, not in quick mode" if peer.slow and plan.quick and not plan.only else "")
+            left_out = plan.quick and not plan.only and peer.required is None
+            reason = peer.missing() or ("nothing is required, not in quick mode" if left_out else "")
             if reason:
                 say(f"  {peer.name}: {reason}")
                 yield Figure(name=title, required=peer.required, aim=peer.aim, skipped=reason)
                 continue
-            ours = _ours(product, number * (plan.rounds + 1) * trades, trades)
+            trades = plan.size(TRADES, peer.quick_trades) // PER_BODY * PER_BODY
+            ours = _ours(product, number * (plan.rounds + 1) * max(trades, TRADES), trades)
             try:
                 yield _against(plan, peer, title, ours, min(trades, peer.trades or trades))
             except Exception as error:  # the other peers are worth measuring all the same

@@ -117,7 +117,6 @@ PEERS = (
     Peer(
         name="FastAPI + pydantic + prometheus_client",
         running=behind_fastapi,
-        slow=True,
         trades=5_000,
         libraries=("prometheus_client", "fastapi"),
         note="a request for each trade over 64 connections; nothing durable",

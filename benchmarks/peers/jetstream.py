@@ -78,6 +78,7 @@ PEERS = (
         running=running,
         required=1.5,
         aim=2.4,
+        quick_trades=300_000,  # of fewer a run is mostly its beginning and end
         programs=("nats-server",),
         libraries=("nats",),
         note="file storage, synced every two minutes; checks nothing, three aggregates",

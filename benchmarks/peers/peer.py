@@ -23,7 +23,7 @@ class Peer:
     running: Callable[[Path], AbstractContextManager[Job]]
     required: float | None = None
     aim: float | None = None
-    slow: bool = False  # left out in quick mode, unless asked for by name
+    quick_trades: int = 100_000  # of one run in quick mode
     trades: int | None = None  # at most, of one run: a slow one gets fewer; what is compared is trades a second
     programs: tuple[str, ...] = ()
     libraries: tuple[str, ...] = ()
