@@ -191,8 +191,8 @@ def test_nothing_is_unpickled_or_evaluated() -> None:
 
 
 @cache
-def tracked_texts() -> dict[str, str]:
-    """The text files that git tracks or would track, by path."""
+def tracked_files() -> dict[str, bytes]:
+    """The files that git tracks or would track, by path."""
     listed = subprocess.run(
         ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
         cwd=ROOT,
@@ -201,12 +201,18 @@ def tracked_texts() -> dict[str, str]:
     )
     if listed.returncode != 0:
         pytest.skip("not a git repository")
-    texts = {}
-    for name in filter(None, listed.stdout.decode().split("\0")):
-        path = ROOT / name
-        if path.is_file() and b"\0" not in (content := path.read_bytes()):
-            texts[name] = content.decode("utf-8")
-    return texts
+    paths = {name: ROOT / name for name in filter(None, listed.stdout.decode().split("\0"))}
+    return {name: path.read_bytes() for name, path in paths.items() if path.is_file()}
+
+
+def tracked_texts() -> dict[str, str]:
+    """Those that are text."""
+    return {name: content.decode("utf-8") for name, content in tracked_files().items() if b"\0" not in content}
+
+
+def test_pictures_of_the_docs_are_the_only_tracked_files_that_are_no_text() -> None:
+    others = tracked_files().keys() - tracked_texts().keys()
+    assert {name for name in others if not re.fullmatch(r"docs/images/\w+\.png", name)} == set()
 
 
 @pytest.mark.parametrize("pattern", [MACHINE_PATH, REGISTRY], ids=["machine path", "registry"])

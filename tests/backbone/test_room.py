@@ -16,6 +16,7 @@ import pytest
 from telemetry.backbone import memfd
 from telemetry.backbone.room import (
     FROM_BYTES,
+    HEAD_BYTES,
     LEASE_BYTES,
     NAME,
     NONCE_BYTES,
@@ -146,7 +147,7 @@ def test_a_room_in_which_another_connection_has_written_is_left_alone(worker: Wo
 
 def test_a_room_that_was_opened_and_not_used_is_another_connection_s(worker: WorkerRoom) -> None:
     opened(worker)
-    placed(opened(worker), 2, bytes(FROM_BYTES))
+    assert placed(opened(worker), 2, bytes(FROM_BYTES)) == (HEAD_BYTES, FROM_BYTES)
 
 
 def test_a_partial_is_taken_once_and_of_its_own_attempt_only(worker: WorkerRoom, gateway: GatewayRoom) -> None:
