@@ -202,9 +202,8 @@ class Watch:
         self._judge_singles(block)
 
     def _judge_singles(self, block: Block) -> None:
-        alerts = self.bulletin.alerts
-        trades = self._singles.of(block.commits, block.first_seq, alerts.fingers.look)
-        self.bulletin.add(alerts.trades(trades, self._wall_ns()))
+        trades = self._singles.of(block.commits, block.first_seq)
+        self.bulletin.add(self.bulletin.alerts.trades(trades, self._wall_ns()))
 
     async def _remember(self, backbone: Backbone) -> None:
         """Learn again from the trades before the first that was not watched."""

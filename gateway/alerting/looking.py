@@ -1,111 +1,85 @@
-"""How a batch of single trades is read, looked at and learned from: in NumPy, or in compiled code with the same
-results."""
+"""How single trades are read, looked at and learned from: in NumPy, or in compiled code with the same results."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
 
-from gateway.alerting.limits import FLOORS, Limits
-from gateway.alerting.rings import DUE, FADE, FIRST, HALVE, PRICE, QUANTITY, STEP, TAKEN, Floats, Ints, Rings
+from gateway.alerting.limits import Limits
+from gateway.alerting.rings import FADE, FIRST, PRICE, QUANTITY, STEP, Floats, Ints, Rings
 from gateway.alerting.rule_kinds import RING
 from telemetry.columns import Columns
 from telemetry.decimals import MAX_SCALE
 
-_ZERO = np.zeros(1, np.int64)
 _POWERS = 10.0 ** -np.arange(MAX_SCALE + 1)
+_FOUND = 1_024  # trades that are told of at once
 
 
 class Look(Protocol):
-    """Batches of single trades, of which codes say the instruments; prices and quantities are floats."""
+    """One way of looking at single trades."""
 
-    def collect(self, columns: Columns, numbers: Ints, at: int, into: tuple[Ints, Floats, Floats]) -> None:
-        """Read codes, prices and quantities of a commit's trades into places `at` on. `numbers` are the codes of its
-        instruments."""
+    def feed(self, rings: Rings, limits: Limits, numbers: Ints, columns: Columns) -> Iterator[Ints]:
+        """Take in the trades of a commit, `numbers` are those of its instruments. Gives the rows of those that do not
+        pass, an instrument's in order, while the limits are those that they were judged by. Iterate to the end: the
+        rest is not taken in otherwise."""
 
-    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
-        """What comes of the trades start..stop - 1, at least one: (TAKEN, nothing) when they can be taken in, (HALVE,
-        nothing), or (DUE, the instruments whose limits are to be renewed first)."""
-
-    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
-        """Take in these trades; the places of those that do not pass, ascending."""
-
-    def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
+    def renew(self, rings: Rings, limits: Limits, codes: Ints) -> None:
         """Renew what is known of these instruments, each with at least FIRST trades, and the limits of all rules."""
+
+
+def values(columns: Columns, rows: Ints) -> tuple[Floats, Floats]:
+    """Prices and quantities of some trades."""
+    price = columns.price[rows] * _POWERS.take(columns.price_scale[rows])
+    return price, columns.quantity[rows] * _POWERS.take(columns.quantity_scale[rows])
 
 
 class PlainLook:
     """The reference."""
 
-    def collect(self, columns: Columns, numbers: Ints, at: int, into: tuple[Ints, Floats, Floats]) -> None:
-        """See Look."""
-        codes, prices, quantities = (each[at : at + len(columns)] for each in into)
-        codes[:] = numbers.take(columns.instrument)
-        np.multiply(columns.price, _POWERS.take(columns.price_scale), out=prices)
-        np.multiply(columns.quantity, _POWERS.take(columns.quantity_scale), out=quantities)
-
-    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
-        """See Look."""
-        lengths = np.bincount(codes[start:stop])
-        present = np.flatnonzero(lengths)
-        before = rings.count[present]
-        if (lengths[present] > before.clip(FIRST, RING)).any():
-            return HALVE, _ZERO[:0]
-        late = before - rings.due[present]
-        if (late >= 0).any():  # those that are half due go with them: one renewal of many is far cheaper than many
-            return DUE, present[(late >= 0) | ((late >= -STEP // 2) & (before >= STEP))]
-        return TAKEN, _ZERO[:0]
-
-    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
-        """See Look."""
-        codes = codes[start:stop]
+    def feed(self, rings: Rings, limits: Limits, numbers: Ints, columns: Columns) -> Iterator[Ints]:
+        """See Look. Of each instrument as many trades at a time as there are before its limits are due."""
+        codes = numbers.take(columns.instrument)
         rows = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits: radix sort
-        ordered = codes[rows]
-        starts = np.concatenate((_ZERO, np.flatnonzero(ordered[1:] != ordered[:-1]) + 1))
-        lengths = np.concatenate((starts[1:], (len(rows),))) - starts
-        present = ordered[starts]
-        before = rings.count[present]
-        prices, quantities = prices[start:stop].take(rows), quantities[start:stop].take(rows)
-        found = _beyond(rings, ordered, prices, quantities)
-        place = np.arange(len(rows)) + np.repeat(before - starts, lengths)
-        place = (place & (RING - 1)) + ordered * RING
-        for last, values in zip(rings.last, (prices, quantities), strict=True):
-            last.reshape(-1)[place] = values
-        rings.count[present] = before + lengths
-        return np.sort(rows[found]) + start
+        rows = rows[: np.searchsorted(codes[rows], len(rings.count))]
+        rings.left_out += len(codes) - len(rows)
+        ordered, trades = codes[rows], values(columns, rows)
+        starts = np.flatnonzero(np.diff(ordered, prepend=-1))
+        lengths = np.diff(starts, append=len(rows))
+        while len(starts):
+            present = ordered[starts]
+            if (late := rings.count[present] >= rings.due[present]).any():
+                self.renew(rings, limits, present[late])
+                rings.due[present[late]] += rings.sizes(present[late]).clip(FIRST, STEP)
+            parts = np.minimum(lengths, rings.due[present] - rings.count[present])
+            within = np.arange(parts.sum()) - np.repeat(np.cumsum(parts) - parts, parts)
+            chosen = np.repeat(starts, parts) + within
+            found = _take(rings, ordered[chosen], within, (trades[PRICE][chosen], trades[QUANTITY][chosen]))
+            rings.count[present] += parts
+            if len(found):
+                yield np.sort(rows[chosen[found]])
+            starts, lengths = (starts + parts)[lengths > parts], (lengths - parts)[lengths > parts]
 
-    def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
+    def renew(self, rings: Rings, limits: Limits, codes: Ints) -> None:
         """See Look."""
-        counts = np.minimum(rings.count[codes], RING)
-        for these, width in _alike(counts):
-            chosen, sizes = codes[these], counts[these]
-            _measure(rings, chosen, sizes, width)
-            for rule in rules:
-                known = (each[rule.row, chosen] for each in (rings.middle, rings.deviation, rings.tail))
-                rule.renew(chosen, sizes, *known)
-        rings.low[codes], rings.high[:, codes] = -np.inf, np.inf
-        for rule in rules:
-            rings.low[codes] = np.maximum(rings.low[codes], rule.low[codes])
-            rings.high[rule.row, codes] = np.minimum(rings.high[rule.row, codes], rule.high[codes])
-        rings.due[codes] = rings.count[codes] + np.clip(counts, FIRST, STEP)
+        counts = rings.sizes(codes)
+        widths = np.ceil(np.log2(counts)).astype(np.int64)
+        for width in set(widths.tolist()):  # those with about as many trades together
+            these = np.flatnonzero(widths == width)
+            _measure(rings, codes[these], counts[these], 1 << width)
+        limits.renew(rings, codes)
 
 
-def _alike(counts: Ints) -> Iterator[tuple[Ints, int]]:
-    """The places of those with about as many trades, and the power of two that is enough for each of them."""
-    widths = np.ceil(np.log2(counts)).astype(np.int64)
-    for width in set(widths.tolist()):
-        yield np.flatnonzero(widths == width), 1 << width
-
-
-def _beyond(rings: Rings, codes: Ints, prices: Floats, quantities: Floats) -> Ints:
-    above, below = prices > rings.high[PRICE].take(codes), prices < rings.low.take(codes)
-    large = quantities > rings.high[QUANTITY].take(codes)
-    if not (np.count_nonzero(above) or np.count_nonzero(below) or np.count_nonzero(large)):  # faster than any()
-        return _ZERO[:0]
-    return np.flatnonzero(above | below | large)
+def _take(rings: Rings, codes: Ints, within: Ints, trades: tuple[Floats, Floats]) -> Ints:
+    """Take in trades, each so many behind the first one of its instrument; the places of those that do not pass."""
+    place = ((rings.count[codes] + within) & (RING - 1)) + codes * RING
+    for last, each in zip(rings.last, trades, strict=True):
+        last.reshape(-1)[place] = each
+    prices, quantities = trades
+    wrong = (prices > rings.high[PRICE, codes]) | (prices < rings.low[codes])
+    return np.flatnonzero(wrong | (quantities > rings.high[QUANTITY, codes]))
 
 
 def _measure(rings: Rings, codes: Ints, sizes: Ints, width: int) -> None:
@@ -117,8 +91,8 @@ def _measure(rings: Rings, codes: Ints, sizes: Ints, width: int) -> None:
     away.sort(axis=2)
     rings.middle[:, codes] = middle
     rings.deviation[:, codes] = np.float32(1.4826) * away[:, places, sizes // 2]
-    tail = recent[:, places, -(-99 * sizes // 100) - 1]
-    rings.tail[:, codes] = np.maximum(tail, FADE * rings.tail[:, codes])
+    tail = recent[QUANTITY, places, -(-99 * sizes // 100) - 1]
+    rings.tail[codes] = np.maximum(tail, FADE * rings.tail[codes])
 
 
 class CompiledLook:
@@ -126,42 +100,30 @@ class CompiledLook:
 
     def __init__(self) -> None:
         self._kernels: Any = import_module("telemetry.compiled.outliers")
-        self._lengths: Ints = np.zeros(0, np.int64)
-        self._results: Ints = np.zeros(1, np.int64)
+        self._work = np.zeros(RING + 2, np.float32)
+        self._found: Ints = np.zeros(_FOUND, np.int64)
+        self._results: Ints = np.zeros(2, np.int64)
 
-    def collect(self, columns: Columns, numbers: Ints, at: int, into: tuple[Ints, Floats, Floats]) -> None:
+    def feed(self, rings: Rings, limits: Limits, numbers: Ints, columns: Columns) -> Iterator[Ints]:
         """See Look."""
         price, quantity = (columns.price, columns.price_scale), (columns.quantity, columns.quantity_scale)
-        self._kernels.collect(numbers, columns.instrument, *price, *quantity, _POWERS, at, *into)
+        trades, state, at = (numbers, columns.instrument, *price, *quantity, _POWERS), self._state(rings, limits), 0
+        while at < len(columns):
+            at = self._kernels.feed(*trades, at, *state, self._found, self._results)
+            found, left_out = self._results.tolist()
+            rings.left_out += left_out
+            if found:
+                yield self._found[:found]
 
-    def judge(self, rings: Rings, codes: Ints, start: int, stop: int) -> tuple[int, Ints]:
+    def renew(self, rings: Rings, limits: Limits, codes: Ints) -> None:
         """See Look."""
-        if len(self._lengths) < len(rings.count):
-            self._lengths = np.zeros(len(rings.count), np.int64)
-        found, results = np.empty(stop - start + 1, np.int64), self._results
-        results[0] = 0
-        state = rings.count, rings.due, self._lengths
-        return self._kernels.judge(codes, start, stop, *state, found, results), found[: results[0]]
+        self._kernels.renew(codes, *self._state(rings, limits))
 
-    def take(self, rings: Rings, codes: Ints, prices: Floats, quantities: Floats, start: int, stop: int) -> Ints:
-        """See Look."""
-        found = np.empty(stop - start, np.int64)
-        state = rings.count, rings.low, rings.high.reshape(-1), rings.last.reshape(-1)
-        return found[: self._kernels.take(codes, prices, quantities, start, stop, *state, found)]
-
-    def renew(self, rings: Rings, codes: Ints, rules: Sequence[Limits]) -> None:
-        """See Look."""
-        for these, width in _alike(np.minimum(rings.count[codes], RING)):
-            self._renew(rings, codes[these], width, rules)
-
-    def _renew(self, rings: Rings, codes: Ints, width: int, rules: Sequence[Limits]) -> None:
-        known = [each.reshape(-1) for each in (rings.middle, rings.deviation, rings.tail)]
-        high = rings.high.reshape(-1)
-        state = rings.count, rings.due, rings.low, high
-        self._kernels.measure(codes, rings.ordered(codes, width).reshape(-1), width, *state, *known)
-        for each in rules:
-            matter = np.array((each.rule.deviations, FLOORS[each.row], each.rule.tail), np.float64)
-            limits = each.judged(codes), each.low, each.high
-            self._kernels.limit(
-                codes, each.row, each.rule.trades, matter, *known, *limits, rings.count, rings.low, high
-            )
+    def _state(self, rings: Rings, limits: Limits) -> tuple[Any, ...]:
+        last = rings.last.reshape(-1)
+        passing = rings.count, rings.due, rings.low, rings.high.reshape(-1)
+        known = rings.middle.reshape(-1), rings.deviation.reshape(-1), rings.tail
+        rules = limits.rows, limits.trades, limits.factors.reshape(-1)
+        by_rule = limits.judged.reshape(-1), limits.low.reshape(-1), limits.high.reshape(-1)
+        work = self._work, self._work.view(np.int32)
+        return *passing, last, last.view(np.int32), *known, *rules, *by_rule, *work

@@ -13,23 +13,36 @@ quantity: sizes are so heavy-tailed that 8 % of the trades of a liquid crypto pa
 must also lie far beyond what the symbol's largest trades look like. Prices are compared as they are, not as logarithms:
 spreads and oil have traded at zero and below.
 
-Limits are renewed from an instrument's 32nd trade on, each time that its number of trades has doubled, later after at
-most 384 more; always between two batches, and a batch is halved until it has no more trades of an instrument than came
-before (at least 32, at most 512). The median of n is the (n // 2 + 1)-th smallest. Memory: 4 KiB an instrument, for the
-first INSTRUMENTS; trades of later ones are counted in `left_out`, not judged.
+Limits are renewed before an instrument's 33rd trade, each time that its number of trades has doubled, later after 384
+more: so what is found is a function of the order of the journal alone, whatever the commits and whenever they are
+looked at. The median of n is the (n // 2 + 1)-th smallest. Memory: 4 KiB an instrument, for the first INSTRUMENTS;
+trades of later ones are counted in `left_out`, not judged.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from gateway.alerting.limits import Limits
-from gateway.alerting.looking import Look, PlainLook
-from gateway.alerting.rings import DUE, FIRST, HALVE, Floats, Ints, Rings
+from gateway.alerting.looking import Look, PlainLook, values
+from gateway.alerting.rings import FIRST, Floats, Ints, Rings
+from gateway.alerting.rule_kinds import FatFinger
+from telemetry.columns import Columns
+from telemetry.trade import Instrument
 
 INSTRUMENTS = 10_000  # 40 MB
+
+
+class Beyond(NamedTuple):
+    """Trades of a commit that a rule (by its number) does not let pass: their rows, instruments, and what it judges."""
+
+    rule: int
+    rows: Ints
+    codes: Ints
+    values: Floats
 
 
 class Recent:
@@ -37,57 +50,38 @@ class Recent:
 
     def __init__(self) -> None:
         self.look: Look = PlainLook()
-        self.left_out = 0
-        self._limits: list[Limits] = []
-        # What passes every rule is kept with the trades: one look tells that a batch holds nothing to report.
-        self.rings = Rings()
+        # What passes every rule is kept with the trades: one look tells that there is nothing to report.
+        self.rings, self.limits = Rings(), Limits(())
+        self._instruments: Sequence[Instrument] = ()
+        self._known = 0
 
-    def watch(self, limits: list[Limits]) -> None:
+    def watch(self, rules: Sequence[FatFinger]) -> None:
         """Judge by these from now on, beginning with what is known of recent trades."""
-        self._limits = limits
+        self.limits = Limits(rules)
+        self.limits.grow(len(self.rings.count))
+        self.limits.know(self._instruments, 0, self._known)
         self.rings.low[:], self.rings.high[:] = -np.inf, np.inf
-        for each in limits:
-            each.grow(len(self.rings.count))
-        self._renew(np.flatnonzero(self.rings.count >= FIRST))
-
-    def feed(self, codes: Ints, prices: Floats, quantities: Floats) -> Iterator[tuple[Limits, Ints]]:
-        """(limits, places in the batch of the trades that are beyond them), then take the trades in.
-
-        Iterate to the end: the rest is not taken in otherwise.
-        """
-        if len(codes) == 0:
-            return
-        most = int(codes.max())
-        if most >= INSTRUMENTS:
-            inside = np.flatnonzero(codes < INSTRUMENTS)
-            self.left_out += len(codes) - len(inside)
-            few = self.feed(codes[inside], prices[inside], quantities[inside])
-            yield from ((limits, inside[found]) for limits, found in few)
-            return
-        if most >= len(self.rings.count):
-            self._grow(min(INSTRUMENTS, max(most + 1, 2 * len(self.rings.count))))
-        yield from self._feed((codes, prices, quantities), 0, len(codes))
-
-    def _feed(self, batch: tuple[Ints, Floats, Floats], start: int, stop: int) -> Iterator[tuple[Limits, Ints]]:
-        codes, *values = batch
-        what, due = self.look.judge(self.rings, codes, start, stop)
-        if what == HALVE:  # judge the end of a large batch by what its beginning says
-            half = start + (stop - start) // 2
-            yield from self._feed(batch, start, half)
-            yield from self._feed(batch, half, stop)
-            return
-        if what == DUE:
-            self._renew(due)
-        found = self.look.take(self.rings, *batch, start, stop)
-        for limits in self._limits if len(found) else ():
-            if len(beyond := found[limits.beyond(codes[found], values[limits.row][found])]):
-                yield limits, beyond
-
-    def _grow(self, size: int) -> None:
-        self.rings.grow(size)
-        for each in self._limits:
-            each.grow(size)
-
-    def _renew(self, codes: Ints) -> None:
+        codes = np.flatnonzero(self.rings.count >= FIRST)
         if len(codes):
-            self.look.renew(self.rings, codes, self._limits)
+            self.look.renew(self.rings, self.limits, codes)
+
+    def feed(self, instruments: Sequence[Instrument], numbers: Ints, columns: Columns) -> Iterator[Beyond]:
+        """What is beyond limits, then take the trades in. `numbers` says where the instruments of the commit are among
+        all, which only become more. Iterate to the end: the rest is not taken in otherwise."""
+        self._know(instruments)
+        for rows in self.look.feed(self.rings, self.limits, numbers, columns):
+            codes, judged = numbers.take(columns.instrument[rows]), values(columns, rows)
+            for rule, row in enumerate(self.limits.rows.tolist()):
+                if len(these := self.limits.beyond(rule, codes, judged[row])):
+                    yield Beyond(rule, rows[these], codes[these], judged[row][these])
+
+    def _know(self, instruments: Sequence[Instrument]) -> None:
+        """Have room for all of these."""
+        count = min(INSTRUMENTS, len(instruments))
+        if count > len(self.rings.count):
+            size = min(INSTRUMENTS, max(count, 2 * len(self.rings.count)))
+            self.rings.grow(size)
+            self.limits.grow(size)
+        if count > self._known:
+            self.limits.know(instruments, self._known, count)
+            self._instruments, self._known = instruments, count

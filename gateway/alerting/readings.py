@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from telemetry.columns import Columns
 from telemetry.trade import Instrument
 
 Row = Mapping[str, Any]
@@ -80,14 +81,10 @@ class Readings:
         return replace(self, **asked)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Trades:
-    """Single trades in the order of the journal. `instrument` holds indices into `instruments`, which stay the same
-    for the life of the process (as the ids of gateway.aggregator do). Prices and quantities are floats: they are
-    compared, not added up."""
+class Trades(NamedTuple):
+    """Single trades in the order of the journal, the first of which has the number `first_seq`: commits, and where the
+    instruments of each are among `instruments`, which stay the same for the life of the process."""
 
     instruments: Sequence[Instrument]
-    instrument: NDArray[np.int64]
-    price: NDArray[np.float64]
-    quantity: NDArray[np.float64]
-    seq: NDArray[np.int64]
+    commits: Sequence[tuple[NDArray[np.int64], Columns]]
+    first_seq: int

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeVar, cast
 
 from telemetry.compiled import library
 from telemetry.compiled.signatures import (
+    BITS,
     BYTES,
     CODES,
     DOUBLES,
@@ -33,6 +34,7 @@ from telemetry.compiled.signatures import (
 )
 
 __all__ = [
+    "BITS",
     "BYTES",
     "CODES",
     "DOUBLES",

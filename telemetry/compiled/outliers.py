@@ -1,6 +1,7 @@
-"""A batch of trades into the rings of their instruments: see gateway.alerting.rings, whose reference gives the same.
+"""Single trades into the rings of their instruments, and what passes: see gateway.alerting.looking, whose reference
+gives the same.
 
-Matrices of two rows, prices and quantities, come flat: the second row begins at their middle.
+Matrices come flat: of two rows those of prices come first, then those of quantities; of rules one after the other.
 """
 
 from __future__ import annotations
@@ -8,6 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from telemetry.compiled.compiler import (
+    BITS,
+    BYTES,
     CODES,
     DOUBLES,
     INTEGER,
@@ -19,183 +22,131 @@ from telemetry.compiled.compiler import (
     part,
 )
 from telemetry.compiled.memory import behind, pointer
+from telemetry.compiled.selecting import nth_smallest, turned
 from telemetry.frame import Array
 
 # As in gateway.alerting, which this package never imports; a test holds them together.
 RING, FIRST, STEP, FADE = 512, 32, 384, 0.9
-TAKEN, DUE, HALVE = 0, 1, 2
 NORMAL = np.float32(1.4826)
-
-
-@entry(LONGS, *(CODES, LONGS, TEXT, LONGS, TEXT), DOUBLES, INTEGER, *(INTEGERS, DOUBLES, DOUBLES))
-def collect(
-    numbers: Array, instrument: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
-    powers: Array, at: int, codes: Array, prices: Array, quantities: Array,
-) -> int:  # fmt: skip
-    """The trades of a commit as rules see them, from place `at` on: the `numbers` of their instruments, and doubles."""
-    of, units, factors = pointer(numbers), pointer(instrument), pointer(powers)
-    to_codes, to_prices, to_quantities = (
-        behind(pointer(codes), at),
-        behind(pointer(prices), at),
-        behind(pointer(quantities), at),
-    )
-    values, scales, sizes, size_scales = (
-        pointer(price),
-        pointer(price_scale),
-        pointer(quantity),
-        pointer(quantity_scale),
-    )
-    for row in range(len(price)):
-        to_codes[row] = of[units[row]]
-        to_prices[row] = values[row] * factors[scales[row]]
-        to_quantities[row] = sizes[row] * factors[size_scales[row]]
-    return len(price)
+_RINGS = INTEGERS, INTEGERS, DOUBLES, DOUBLES, SINGLES, BITS, DOUBLES, DOUBLES, DOUBLES
+_RULES = LONGS, LONGS, DOUBLES, BYTES, DOUBLES, DOUBLES
+_WORK = SINGLES, BITS
 
 
 @part
-def _count(codes: Array, start: int, stop: int, lengths: Array, found: Array) -> int:
-    """How many trades each instrument has, in `lengths`, and in `found` each instrument once; how many they are. Ends
-    at the first that has more than any batch may."""
-    number, of, counts, to = 0, pointer(codes), pointer(lengths), pointer(found)
-    for place in range(start, stop):
-        code = of[place]
-        count = counts[code] + 1
-        to[number] = code
-        number += count == 1
-        counts[code] = count
-        if count > RING:
-            break
-    return number
-
-
-@part
-def _judged(present: Array, number: int, count: Array, due: Array, lengths: Array) -> int:
-    """What comes of the batch. `lengths` are zeros afterwards."""
-    what = TAKEN
-    for place in range(number):
-        code = present[place]
-        if lengths[code] > min(max(count[code], FIRST), RING):
-            what = HALVE
-        elif what == TAKEN and count[code] >= due[code]:
-            what = DUE
-        lengths[code] = 0
-    return what
-
-
-@part
-def _due(present: Array, number: int, count: Array, due: Array) -> int:
-    """Leave only the instruments whose limits are to be renewed; how many they are."""
-    kept = 0
-    for place in range(number):
-        code = present[place]
-        late = count[code] - due[code]
-        if late >= 0 or (late >= -STEP // 2 and count[code] >= STEP):
-            present[kept] = code
-            kept += 1
-    return kept
-
-
-@entry(
-    *(INTEGERS, INTEGER, INTEGER), *(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS),
-)  # fmt: skip
-def judge(
-    codes: Array, start: int, stop: int, count: Array, due: Array, lengths: Array, found: Array, results: Array,
+def _measure(
+    code: int, instruments: int, size: int, bits: Array, middle: Array, deviation: Array, tail: Array,
+    work: Array, keys: Array,
 ) -> int:  # fmt: skip
-    """What comes of the trades start..stop - 1: with DUE, `results` instruments in `found`, which has room for one more
-    than they are. `lengths` are zeros, and are so afterwards."""
-    number = _count(codes, start, stop, lengths, found)
-    what = _judged(found, number, count, due, lengths)
-    if what == DUE:
-        results[0] = _due(found, number, count, due)
-    return what
-
-
-@entry(*(INTEGERS, DOUBLES, DOUBLES, INTEGER, INTEGER), *(INTEGERS, DOUBLES, DOUBLES, SINGLES, INTEGERS))
-def take(
-    codes: Array, prices: Array, quantities: Array, start: int, stop: int,
-    count: Array, low: Array, high: Array, last: Array, found: Array,
-) -> int:  # fmt: skip
-    """Take in the trades start..stop - 1: the places of those that do not pass in `found`, and how many they are."""
-    instruments, number = len(count), 0
-    of, values, sizes, counts = pointer(codes), pointer(prices), pointer(quantities), pointer(count)
-    least, most, ring, other = pointer(low), pointer(high), pointer(last), instruments * RING
-    for place in range(start, stop):
-        code, price, quantity = of[place], values[place], sizes[place]
-        if price > most[code] or price < least[code] or quantity > most[instruments + code]:
-            found[number] = place
-            number += 1
-        held = counts[code]
-        at = code * RING + (held & (RING - 1))
-        ring[at] = price
-        ring[other + at] = quantity
-        counts[code] = held + 1
-    return number
-
-
-@part
-def _deviation(ordered: Array, begin: int, size: int) -> np.float32:
-    """The median distance of `size` ascending values from their median: distances ascend from it to both sides, so it
-    is found by bisection between how many of the smaller half are below and how many above."""
-    middle = begin + size // 2
-    smaller, above = size // 2 + 1, size - size // 2 - 1
-    least, most = smaller - above, smaller
-    while least < most:
-        below = (least + most) // 2
-        if ordered[middle] - ordered[middle - below] >= ordered[middle + smaller - below] - ordered[middle]:
-            most = below
-        else:
-            least = below + 1
-    largest = np.float32(0)
-    if least > 0:
-        largest = ordered[middle] - ordered[middle - least + 1]
-    if smaller > least:
-        largest = max(largest, ordered[middle + smaller - least] - ordered[middle])
-    return largest
-
-
-@entry(*(INTEGERS, SINGLES, INTEGER), *(INTEGERS, INTEGERS, DOUBLES, DOUBLES), *(DOUBLES, DOUBLES, DOUBLES))
-def measure(
-    codes: Array, ordered: Array, width: int, count: Array, due: Array, low: Array, high: Array,
-    middle: Array, deviation: Array, tail: Array,
-) -> int:  # fmt: skip
-    """Median, deviation and tail of these instruments, whose trades are `ordered`, `width` places for each; no limits,
-    and the number at which they are due again."""
-    instruments, number = len(count), len(codes)
-    for place in range(number):
-        code = codes[place]
-        size = min(count[code], RING)
-        for row in range(2):
-            of, begin = row * instruments + code, (row * number + place) * width
-            middle[of] = ordered[begin + size // 2]
-            deviation[of] = NORMAL * _deviation(ordered, begin, size)
-            tail[of] = max(np.float64(ordered[begin - (-99 * size // 100) - 1]), FADE * tail[of])
-            high[of] = np.inf
-        low[code] = -np.inf
-        due[code] = count[code] + min(max(size, FIRST), STEP)
-    return number
-
-
-@entry(
-    *(INTEGERS, INTEGER, INTEGER, DOUBLES), *(DOUBLES, DOUBLES, DOUBLES), INTEGERS, *(DOUBLES, DOUBLES),
-    *(INTEGERS, DOUBLES, DOUBLES),
-)  # fmt: skip
-def limit(
-    codes: Array, row: int, trades: int, parameters: Array, middle: Array, deviation: Array, tail: Array,
-    judged: Array, lowest: Array, highest: Array, count: Array, low: Array, high: Array,
-) -> int:  # fmt: skip
-    """The limits of one rule, as gateway.alerting.outliers says, and what passes it and the rules before. `parameters`
-    are deviations, the floor of them and the factor of the tail; `row` 1 is of quantities."""
-    instruments = len(count)
-    for place in range(len(codes)):
-        code = codes[place]
+    """Median, robust deviation and tail of an instrument whose last trades are `size`."""
+    for row in range(2):
         of = row * instruments + code
-        if min(count[code], RING) >= trades:
-            spread = parameters[0] * max(deviation[of], parameters[1] * abs(middle[of]))
-            if spread == 0 or judged[code] == 0:
+        ring = behind(bits, of * RING)
+        for place in range(size):
+            keys[place] = turned(ring[place])
+        half, most = nth_smallest(keys, size, size // 2), turned(keys[0])
+        if row == 1:
+            most = turned(nth_smallest(keys, size, -(-99 * size // 100) - 1))
+        for place in range(size):
+            keys[place] = turned(keys[place])
+        keys[size] = turned(half)
+        keys[size + 1] = most
+        median = work[size]
+        middle[of] = median
+        if row == 1:
+            tail[code] = max(np.float64(work[size + 1]), FADE * tail[code])
+        for place in range(size):
+            work[place] = abs(work[place] - median)
+        keys[0] = nth_smallest(keys, size, size // 2)
+        deviation[of] = NORMAL * work[0]
+    return size
+
+
+@part
+def _limit(
+    code: int, instruments: int, size: int, low: Array, high: Array, middle: Array, deviation: Array, tail: Array,
+    rules: int, rows: Array, trades: Array, factors: Array, judged: Array, lowest: Array, highest: Array,
+) -> int:  # fmt: skip
+    """The limits of each rule for an instrument, as gateway.alerting.outliers says, and what passes all of them."""
+    low[code], high[code], high[instruments + code] = -np.inf, np.inf, np.inf
+    for rule in range(rules):
+        row, at = rows[rule], rule * instruments + code
+        of = row * instruments + code
+        if size >= trades[rule]:
+            spread = factors[3 * rule] * max(deviation[of], factors[3 * rule + 1] * abs(middle[of]))
+            if spread == 0 or judged[at] == 0:
                 spread = np.inf
             if row == 1:
-                highest[code] = max(middle[of] + spread, parameters[2] * tail[of])
+                highest[at] = max(middle[of] + spread, factors[3 * rule + 2] * tail[code])
             else:
-                lowest[code], highest[code] = middle[of] - spread, middle[of] + spread
-        low[code], high[of] = max(low[code], lowest[code]), min(high[of], highest[code])
+                lowest[at], highest[at] = middle[of] - spread, middle[of] + spread
+        low[code], high[of] = max(low[code], lowest[at]), min(high[of], highest[at])
+    return rules
+
+
+@part
+def _renew(
+    code: int, count: Array, low: Array, high: Array, bits: Array, middle: Array, deviation: Array, tail: Array,
+    rows: Array, trades: Array, factors: Array, judged: Array, lowest: Array, highest: Array,
+    work: Array, keys: Array,
+) -> int:  # fmt: skip
+    """Measure the last trades of an instrument and renew what passes; how many they are."""
+    instruments, size = len(count), min(count[code], RING)
+    known = pointer(middle), pointer(deviation), pointer(tail)
+    _measure(code, instruments, size, pointer(bits), *known, pointer(work), pointer(keys))
+    of_rules = pointer(rows), pointer(trades), pointer(factors), pointer(judged), pointer(lowest), pointer(highest)
+    _limit(code, instruments, size, pointer(low), pointer(high), *known, len(rows), *of_rules)
+    return int(size)
+
+
+@entry(LONGS, *_RINGS, *_RULES, *_WORK)
+def renew(
+    codes: Array, count: Array, due: Array, low: Array, high: Array, last: Array, bits: Array,
+    middle: Array, deviation: Array, tail: Array,
+    rows: Array, trades: Array, factors: Array, judged: Array, lowest: Array, highest: Array,
+    work: Array, keys: Array,
+) -> int:  # fmt: skip
+    """As `_renew`, of these instruments."""
+    rules = rows, trades, factors, judged, lowest, highest
+    for place in range(len(codes)):
+        _renew(codes[place], count, low, high, bits, middle, deviation, tail, *rules, work, keys)
     return len(codes)
+
+
+@entry(*(LONGS, CODES, LONGS, TEXT, LONGS, TEXT), *(DOUBLES, INTEGER), *_RINGS, *_RULES, *_WORK, *(INTEGERS, INTEGERS))
+def feed(
+    numbers: Array, instrument: Array, price: Array, price_scale: Array, quantity: Array, quantity_scale: Array,
+    powers: Array, start: int, count: Array, due: Array, low: Array, high: Array, last: Array, bits: Array,
+    middle: Array, deviation: Array, tail: Array,
+    rows: Array, trades: Array, factors: Array, judged: Array, lowest: Array, highest: Array,
+    work: Array, keys: Array, found: Array, results: Array,
+) -> int:  # fmt: skip
+    """Take in the trades of a commit from row `start` on; the row behind the last one. `results` are how many do not
+    pass, whose rows are in `found`, and how many are of instruments that are left out. Ends when `found` is full, and
+    before limits are renewed while something is found: it is to be told by those that it was judged by."""
+    instruments, row, beyond, left_out = len(count), start, 0, 0
+    of, units, tens = pointer(numbers), pointer(instrument), pointer(powers)
+    scales, size_scales = pointer(price_scale), pointer(quantity_scale)
+    prices, sizes, counts, dues = pointer(price), pointer(quantity), pointer(count), pointer(due)
+    least, most, ring, other, to = pointer(low), pointer(high), pointer(last), instruments * RING, pointer(found)
+    while row < len(price) and beyond < len(found):
+        code = of[units[row]]
+        if code >= instruments:
+            left_out, row = left_out + 1, row + 1
+            continue
+        held = counts[code]
+        if held >= dues[code]:
+            if beyond:
+                break
+            rules = rows, trades, factors, judged, lowest, highest
+            size = _renew(code, count, low, high, bits, middle, deviation, tail, *rules, work, keys)
+            dues[code] = held + min(max(size, FIRST), STEP)
+        value, amount = prices[row] * tens[scales[row]], sizes[row] * tens[size_scales[row]]
+        at, counts[code] = code * RING + (held & (RING - 1)), held + 1
+        ring[at], ring[other + at] = value, amount
+        if value > most[code] or value < least[code] or amount > most[instruments + code]:
+            to[beyond] = row
+            beyond += 1
+        row += 1
+    results[0], results[1] = beyond, left_out
+    return row

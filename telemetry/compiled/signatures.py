@@ -37,4 +37,5 @@ INDICES, MATRIX = ArrayOf(Scalar("uint32")), ArrayOf(INTEGER, 2)
 # Those that are only read, writable or not.
 TEXT, READ_ONLY = replace(BYTES, readonly=True), replace(UNSIGNED, readonly=True)
 DOUBLES, SINGLES = ArrayOf(Scalar("float64")), ArrayOf(Scalar("float32"))
+BITS = ArrayOf(Scalar("int32"))  # of singles
 LONGS, CODES = replace(INTEGERS, readonly=True), replace(INDICES, readonly=True)

@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from gateway import alerts as engine
 from gateway.alerting.alert import Event
 from gateway.alerting.mutes import MUTES
-from gateway.alerting.readings import ClockReading, Readings, Scope, SourceReading, StreamReading, Trades
+from gateway.alerting.readings import ClockReading, Readings, Scope, SourceReading, StreamReading
 from gateway.alerting.rules import read_rules
 from gateway.alerts import Alerts
 from telemetry.errors import InvalidInput
 from telemetry.times import format_time
 from telemetry.trade import Instrument
+from tests.gateway.market import Market
 
 SECOND = 1_000_000_000
 NOW = 1_790_000_000 * SECOND
@@ -494,16 +495,16 @@ def test_a_clock_fires_by_its_offset_beyond_the_error_or_by_negative_differences
 RANDOM = 20261122
 
 
-def market(count: int, symbols: Sequence[str] = ("A",), first: int = 1, seed: int = RANDOM) -> Trades:
+def market(count: int, symbols: Sequence[str] = ("A",), first: int = 1, seed: int = RANDOM) -> Market:
     """Prices that wander by 0.1 %, sizes with a heavy tail."""
     draw = np.random.default_rng(seed)
     print(f"seed {seed}")
-    return Trades(
+    return Market(
         [Instrument("X", symbol, "print", "", 1, 0) for symbol in symbols],
         draw.integers(0, len(symbols), count),
         100 * np.exp(0.001 * draw.normal(size=count)),
         draw.lognormal(sigma=2, size=count),
-        np.arange(first, first + count),
+        first,
     )
 
 
@@ -512,16 +513,16 @@ FINGERS = rule("fat_finger", "price", of="price") + rule("fat_finger", "quantity
 
 def test_a_price_ten_times_off_and_a_quantity_beyond_the_tail_fire_once_with_their_trades_and_resolve() -> None:
     found = alerts(FINGERS)
-    assert found.trades(market(3000, "ABC"), NOW) == []
+    assert found.trades(market(3000, "ABC").trades(), NOW) == []
     wrong = market(60, "ABC", first=3001)
     wrong.price[[30, 40]] /= 10
     wrong.instrument[[30, 40, 50]] = 0, 0, 1
     wrong.quantity[50] = 1e5
-    price, quantity = found.trades(wrong, NOW)
+    price, quantity = found.trades(wrong.trades(), NOW)
     assert [price.alert[name] for name in ("rule", "key", "first_seq", "last_seq")] == ["price", "A", 3031, 3041]
     assert [quantity.alert[name] for name in ("rule", "key", "first_seq")] == ["quantity", "B", 3051]
     assert "in trade 3041 of A at X. Check the order" in price.alert["message"]
-    assert found.trades(wrong, NOW) == []
+    assert found.trades(wrong.trades(), NOW) == []
     assert found.observe(Readings(0), NOW + SECOND) == []
     assert kinds(found.observe(Readings(0), NOW + 61 * SECOND)) == ["resolved", "resolved"]
 
@@ -533,35 +534,35 @@ def test_a_fat_finger_rule_judges_only_what_it_is_for_and_after_enough_trades() 
     found = alerts(fills, other, late)
     wrong = market(400)
     wrong.price[-1] *= 10
-    assert found.trades(wrong, NOW) == []
-    assert found.trades(market(400, first=401), NOW) == []
+    assert found.trades(wrong.trades(), NOW) == []
+    assert found.trades(market(400, first=401).trades(), NOW) == []
     more = market(1, first=801)
     more.price[-1] *= 10
-    assert [event.alert["rule"] for event in found.trades(more, NOW)] == ["late"]
+    assert [event.alert["rule"] for event in found.trades(more.trades(), NOW)] == ["late"]
 
 
 def test_trades_that_were_judged_before_a_restart_are_only_learned_from() -> None:
     found = alerts(FINGERS)
     wrong = market(300)
     wrong.price[200] *= 10
-    assert kinds(found.trades(wrong, NOW)) == ["fired"]
+    assert kinds(found.trades(wrong.trades(), NOW)) == ["fired"]
     found.acknowledge(found.listed()[0]["id"], "me", NOW)
     found.observe(Readings(0), NOW)
     found.observe(Readings(0), NOW + 61 * SECOND)
     other, _ = restarted(found, FINGERS)
-    assert other.trades(wrong, NOW) == []
+    assert other.trades(wrong.trades(), NOW) == []
     new = market(1, first=301)
     new.price[0] *= 10
-    assert kinds(other.trades(new, NOW)) == ["fired"]
+    assert kinds(other.trades(new.trades(), NOW)) == ["fired"]
 
 
 def test_rules_that_are_reloaded_judge_by_what_is_known_of_recent_trades() -> None:
     found = alerts("")
-    found.trades(market(300), NOW)
+    found.trades(market(300).trades(), NOW)
     found.reload(read_rules(FINGERS), NOW)
     new = market(1, first=301)
     new.price[0] *= 10
-    assert kinds(found.trades(new, NOW)) == ["fired"]
+    assert kinds(found.trades(new.trades(), NOW)) == ["fired"]
 
 
 def test_prices_at_zero_below_it_and_standing_still_are_judged_and_never_fail() -> None:
@@ -569,17 +570,17 @@ def test_prices_at_zero_below_it_and_standing_still_are_judged_and_never_fail() 
         found = alerts(FINGERS)
         batch = market(200)
         batch.price[:] = price
-        assert found.trades(batch, NOW) == []
+        assert found.trades(batch.trades(), NOW) == []
         last = market(1, first=201)
         last.price[0] = wrong
-        assert kinds(found.trades(last, NOW)) == ([] if price == 0 else ["fired"])
+        assert kinds(found.trades(last.trades(), NOW)) == ([] if price == 0 else ["fired"])
 
 
 def test_no_trades_and_more_instruments_than_are_watched_are_fine() -> None:
     found = alerts(FINGERS)
-    assert found.trades(market(0), NOW) == []
+    assert found.trades(market(0).trades(), NOW) == []
     many = market(20_000, [f"S{number}" for number in range(12_000)])
-    assert found.trades(many, NOW) == []
+    assert found.trades(many.trades(), NOW) == []
 
 
 @pytest.mark.parametrize("batch", [100, 1000, 65_536])
@@ -598,12 +599,11 @@ def test_real_trades_raise_nothing_and_a_price_ten_times_off_among_them_just_tha
     with gzip.open(DATA / name, "rt") as file:
         rows = list(csv.DictReader(file))
     names = sorted({each[symbol] for each in rows})
-    whole = Trades(
+    whole = Market(
         [Instrument("", each, "print", "", 1, 0) for each in names],
         np.array([names.index(each[symbol]) for each in rows]),
         np.array([float(each[price]) for each in rows]),
         np.array([float(each[size]) for each in rows]),
-        np.arange(1, len(rows) + 1),
     )
     assert told(whole, batch) == []
     middle = len(rows) // 2
@@ -614,12 +614,10 @@ def test_real_trades_raise_nothing_and_a_price_ten_times_off_among_them_just_tha
     assert told(whole, batch) == [("fat-finger-quantity", middle + 1)]
 
 
-def told(whole: Trades, batch: int) -> list[tuple[str, int]]:
+def told(whole: Market, batch: int) -> list[tuple[str, int]]:
     """What the default rules say of trades that come in batches: rule and trade."""
     found = alerts(DEFAULT)
     events = []
-    for first in range(0, len(whole.seq), batch):
-        rows = slice(first, first + batch)
-        columns = (whole.instrument[rows], whole.price[rows], whole.quantity[rows], whole.seq[rows])
-        events += found.trades(Trades(whole.instruments, *columns), NOW)
+    for first in range(0, len(whole.price), batch):
+        events += found.trades(whole.trades(first, first + batch), NOW)
     return [(event.alert["rule"], event.alert["first_seq"]) for event in events]
