@@ -32,7 +32,6 @@ from gateway.freshness import Freshness
 from gateway.guard import Guard
 from gateway.ingest import Ingest
 from gateway.ingestion.feed import MAX_BYTES, Feed
-from gateway.ingestion.heads import Heads
 from gateway.ingestion.lane import Lane
 from gateway.ingestion.short_cut import LaneProtocol
 from gateway.ingestion.slots import MakeSlots
@@ -64,6 +63,7 @@ from telemetry.environ import read_settings
 from telemetry.errors import InvalidInput
 from telemetry.hangup import on_hang_up
 from telemetry.heap import keep_freed_memory
+from telemetry.load import Load
 from telemetry.logs import begin_logs
 from telemetry.supervisor import watch_supervisor
 from telemetry.tasks import AsyncTaskManager, Ready
@@ -87,10 +87,10 @@ async def run(settings: GatewaySettings) -> None:
     logger.info("journal", **asdict(journal.recovery))
     state = await asyncio.to_thread(new_state, settings)
     limits = Limits(window=settings.window, deadline_seconds=settings.lease_seconds, align=state.stride)
-    results = settings.results or default_results(settings.data)
+    results, load = settings.results or default_results(settings.data), Load()
     async with (
         JournalWriter(journal) as writer,
-        Embedded(writer, results=results, version=state.version, limits=limits, leased=leased) as backbone,
+        Embedded(writer, results=results, version=state.version, limits=limits, leased=leased, load=load) as backbone,
     ):
         slots = await asyncio.to_thread(new_slots, settings.compiled)
         gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots, rules)
@@ -106,7 +106,7 @@ async def run(settings: GatewaySettings) -> None:
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
             add_patterns(app, gateway)
-            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, Heads(guard), decoder), listening)
+            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder, load), listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)

@@ -23,6 +23,7 @@ from functools import partial
 from typing import NamedTuple
 
 from gateway.app import Gateway
+from gateway.guard import Guard
 from gateway.ingest import measure_client, too_slow
 from gateway.ingestion.answering import Answers, Asked, Connection
 from gateway.ingestion.body import Body, Buffers, Held
@@ -30,6 +31,7 @@ from gateway.ingestion.heads import MAX_BODY, MAX_HEAD, Head, Heads
 from gateway.ingestion.turn import Turn
 from telemetry.decode import AnyMedia, Decoder
 from telemetry.errors import TelemetryError
+from telemetry.load import Load
 
 MOST_BYTES = 64 << 20  # of buffers of each size
 
@@ -45,15 +47,15 @@ class Lane:
     """Bodies in, answers out; one for all connections. A connection has one request in it at most, and what waits for
     the journal is bounded by intake."""
 
-    def __init__(self, gateway: Gateway, heads: Heads, decoder: Decoder) -> None:
-        self.heads = heads
+    def __init__(self, gateway: Gateway, guard: Guard, decoder: Decoder, load: Load) -> None:
+        self.heads = Heads(guard)
         self._gateway, self._decoder, self._answers = gateway, decoder, Answers(gateway)
         self._arrived: list[Small] = []
         self._threads: set[asyncio.Task[None]] = set()  # one for each body that is decoded in a thread
         self.buffers: dict[AnyMedia, Buffers] = {
             media: Buffers(size, MOST_BYTES // size, MAX_HEAD) for media, size in MAX_BODY.items()
         }
-        self._large = Turn(gateway.intake, gateway.latency, decoder, self.buffers["json"], self._answers)
+        self._large = Turn(gateway.intake, gateway.latency, decoder, self.buffers["json"], self._answers, load)
 
     def take(self, connection: Connection, body: bytes, seconds: float | None) -> None:
         """Answer this body when its trade is on disk, and applied if that is asked for."""

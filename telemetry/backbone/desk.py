@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterable
-from time import monotonic, thread_time
+from time import monotonic
 
 from telemetry.backbone import Partial, Quarantined, Status, Verdict
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Close, Send
+from telemetry.load import Load
 
 TICK_SECONDS = 0.05  # the timer never fires faster, but for what waits for more
-LOAD_SECONDS = 0.1  # the load of the event loop is looked at so often, when results come
 INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
 
 
@@ -28,13 +28,14 @@ class Desk:
         carry: Callable[[Send], int | None],
         close: Callable[[str], None],
         listen: Callable[[], None] = lambda: None,
+        load: Load | None = None,
     ) -> None:
         self.epoch = epoch
         self.refused = 0
         self._dispatcher = dispatcher
         self._carry, self._close, self._listen = carry, close, listen
         self._loop = asyncio.get_running_loop()
-        self._looked_at, self._taken = monotonic(), thread_time()  # when the load was looked at, CPU seconds until then
+        self._load, self._share = load or Load(), 0.0
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more
         self._inbox: deque[Partial | Quarantined] = deque()
@@ -87,8 +88,9 @@ class Desk:
         """The aggregator has judged."""
         head, now = result.head, monotonic()
         self._dispatcher.settle(head.first, head.last, head.worker, head.attempt, verdict, now)
-        if now - self._looked_at >= LOAD_SECONDS:
-            self._look_at_load(now)
+        if (share := self._load.share(now)) != self._share:
+            self._share = share
+            self._dispatcher.patience.note_load(share)
         self.push()
 
     def status(self) -> Status:
@@ -115,11 +117,6 @@ class Desk:
             self._timer.cancel()
         if self._release is not None:
             self._release.cancel()
-
-    def _look_at_load(self, now: float) -> None:
-        taken = thread_time()
-        self._dispatcher.patience.note_load((taken - self._taken) / (now - self._looked_at))
-        self._looked_at, self._taken = now, taken
 
     def _send(self, sends: list[Send]) -> bool:
         """Whether anything of them was not sent, so that it may go elsewhere."""

@@ -7,6 +7,7 @@ import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from gateway.ingestion.answering import Asked, Connection
 from gateway.ingestion.body import Buffers, Held
 from gateway.ingestion.group import Receipt, RequestKey
 from gateway.ingestion.slots import MakeSlots, Slots
-from gateway.ingestion.turn import Turn
+from gateway.ingestion.turn import ENOUGH_TRADES, GATHER_FROM_SHARE, GATHER_MOST_SECONDS, Turn, gather_seconds
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
@@ -29,6 +30,7 @@ from telemetry.decode import Batch, Decoder
 from telemetry.decode_bundle import MOST_TRADES
 from telemetry.decode_compiled import PADDING, available
 from telemetry.errors import TelemetryError, TryAgain
+from telemetry.load import Load
 from tests.gateway.test_aggregator import NOW
 from tests.gateway.test_intake import Journal, key, running, seqs
 
@@ -82,19 +84,32 @@ class Noting:
         connection.error = error
 
 
+class Taking(Load):
+    """An event loop that takes so much of a core."""
+
+    def __init__(self, of_a_core: float) -> None:
+        super().__init__()
+        self._of_a_core = of_a_core
+
+    def share(self, now: float) -> float:
+        """See telemetry.load."""
+        return self._of_a_core
+
+
 @dataclass
 class Desk:
     """A turn in front of an intake; bodies are put into its buffers as the socket would."""
 
     intake: Intake
     compiled: bool = True
+    share: float = 0.0
     buffers: Buffers = field(default_factory=lambda: Buffers(SIZE, 40))
     clients: list[Client] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.latency = Latency()
         reading = decoder() if self.compiled else Decoder(compiled=False)
-        self.turn = Turn(self.intake, self.latency, reading, self.buffers, Noting())
+        self.turn = Turn(self.intake, self.latency, reading, self.buffers, Noting(), Taking(self.share))
 
     def take(self, body: bytes, received: int = 0) -> Client:
         """A body is complete."""
@@ -333,3 +348,79 @@ async def test_small_bodies_are_put_when_they_are_complete_where_nothing_is_comp
         assert await desk.outcome(clients[0]) == (1, 0, 1, 1)
         assert [getattr(client.error, "problem", None) for client in clients] == [None, "conflict", "not-parsable"]
         assert desk.buffers.left == 40
+
+
+# --- what a turn is while the event loop is loaded --------------------------------------------------------------------
+
+
+async def test_bodies_of_several_iterations_of_a_loaded_loop_go_together_and_a_conflict_refuses_only_itself() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        desk = Desk(intake, share=0.9)
+        began = monotonic()
+        clients = []
+        for whole in (ids("a", "b"), ids("c"), ids("a", price=2), ids("b", "d")):
+            clients.append(desk.take(whole))
+            await asyncio.sleep(0)
+            await asyncio.sleep(0)
+        if monotonic() - began < GATHER_MOST_SECONDS / 2:  # else the machine was too slow for them to be one turn
+            assert intake.waiting == 0
+        desk.turn.end()
+        assert intake.waiting == 4
+        journal.let(times=4)
+        refused = getattr(clients.pop(2).error, "problem", None)
+        assert [await desk.outcome(one) for one in clients] == [(2, 0, 1, 2), (1, 0, 3, 3), (1, 1, 4, 4)]
+        assert refused == "conflict"
+        assert desk.buffers.left == 40
+
+
+async def test_a_turn_of_a_loaded_loop_ends_by_itself_however_few_have_come() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        desk = Desk(intake, share=1.0)
+        client = desk.take(ids("a"))
+        async with asyncio.timeout(20):
+            await journal.arrived.wait()
+        journal.let()
+        assert await desk.outcome(client) == (1, 0, 1, 1)
+
+
+async def test_nothing_waits_for_more_while_the_loop_has_time() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        desk = Desk(intake, share=GATHER_FROM_SHARE)
+        desk.take(ids("a"))
+        await asyncio.sleep(0)
+        assert intake.waiting == 1
+        journal.let()
+
+
+async def test_enough_trades_end_the_turn_of_a_loaded_loop_with_this_iteration() -> None:
+    journal = Journal()
+    async with running(journal, limit=100_000) as intake:
+        desk = Desk(intake, share=1.0)
+        for number in range(10):
+            desk.take(ids(*[f"{number}-{row}" for row in range(ENOUGH_TRADES // 10)]))
+        await asyncio.sleep(0)
+        assert intake.waiting == ENOUGH_TRADES
+        journal.let()
+
+
+async def test_few_buffers_left_end_the_turn_of_a_loaded_loop_with_this_iteration() -> None:
+    journal = Journal()
+    async with running(journal) as intake:
+        desk = Desk(intake, share=1.0)
+        for name in range(29):
+            desk.take(ids(f"{name}"))
+        assert (desk.buffers.left, intake.waiting) == (11, 0)
+        desk.take(ids("29"))
+        await asyncio.sleep(0)
+        assert (desk.buffers.left, intake.waiting) == (40, 30)
+        journal.let()
+
+
+def test_a_turn_is_one_iteration_of_an_idle_loop_and_never_longer_than_the_most() -> None:
+    seconds = [gather_seconds(share / 100) for share in range(130)]
+    assert seconds[:51] == [0.0] * 51
+    assert seconds == sorted(seconds)
+    assert seconds[80:] == [GATHER_MOST_SECONDS] * 50

@@ -1,0 +1,24 @@
+"""How much of a core an event loop takes: what waits for more to come waits longer when it is much."""
+
+from __future__ import annotations
+
+from time import monotonic, thread_time
+
+LOOK_SECONDS = 0.1  # it is measured over at least so long
+
+
+class Load:
+    """Of one event loop; made and asked in its thread. What waits for more uses the same one."""
+
+    def __init__(self) -> None:
+        self._share = 0.0
+        self._looked_at, self._taken = monotonic(), thread_time()  # CPU seconds until then
+
+    def share(self, now: float) -> float:
+        """How much of a core it took lately, from 0 to 1; since somebody asked before, when that is long ago. `now` is
+        in monotonic seconds."""
+        if now - self._looked_at >= LOOK_SECONDS:
+            taken = thread_time()
+            self._share = (taken - self._taken) / (now - self._looked_at)
+            self._looked_at, self._taken = now, taken
+        return self._share
