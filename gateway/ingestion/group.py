@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from gateway.ingestion.multipliers import Multipliers
 from gateway.keys import KeyIndex
-from telemetry.backbone.record import Buffer, encode_record, read_header, request_entry, write_record
+from telemetry.backbone.record import Buffer, Take, anywhere, encode_record, read_header, request_entry, write_record
 from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
 from telemetry.joining import joined_frame
@@ -111,9 +111,10 @@ class Group:
         self.received_ns.append((received_ns, accepted))
         return receipt
 
-    def record_bytes(self, first_seq: int, synced_seq: int) -> Buffer:
-        """The journal record of this group; called in the event loop, seldom again in the journal's writer thread.
-        Raises Stop when the journal has another number for its first trade: then its keys would be wrong."""
+    def record_bytes(self, first_seq: int, synced_seq: int, take: Take = anywhere) -> Buffer:
+        """The journal record of this group, of many trades in memory that `take` gives; called in the event loop,
+        seldom again in the journal's writer thread. Raises Stop when the journal has another number for its first
+        trade: then its keys would be wrong."""
         if first_seq != self.first_seq:
             raise Stop(f"expected trade {self.first_seq} to be the journal's next one, received {first_seq}")
         parts = [part if isinstance(part, Columns) else from_trades(part) for part in self.parts]
@@ -135,7 +136,7 @@ class Group:
             return encode_record(**about, frame=encode_frame(self.columns), requests=requests, keys=keys)
         joined = joined_frame(parts)
         pieces = self.index.journal_pieces(*place) if has_keys else ()
-        raw = write_record(**about, frame=joined.pieces, requests=requests, keys=pieces)
+        raw = write_record(**about, frame=joined.pieces, requests=requests, keys=pieces, take=take)
         self.columns = joined.columns(read_header(raw).frame)
         return raw
 

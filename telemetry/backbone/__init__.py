@@ -6,7 +6,7 @@ aggregator's verdict on each result (:class:`Verdict`) makes its effect exactly 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 from types import TracebackType
@@ -44,7 +44,8 @@ class Group(Protocol):
     @property
     def count(self) -> int: ...
 
-    def record_bytes(self, first_seq: int, synced_seq: int) -> Buffer: ...
+    def record_bytes(self, first_seq: int, synced_seq: int, take: Callable[[int], memoryview] = ...) -> Buffer:
+        """Its record; `take` gives memory for a large one."""
 
 
 @dataclass(frozen=True, slots=True)

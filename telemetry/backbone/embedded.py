@@ -39,6 +39,8 @@ class OpenJournal(Protocol):
     @property
     def durable_seq(self) -> int: ...
 
+    def memory(self, size: int) -> memoryview: ...
+
     def records(self, first: int, last: int) -> Iterator[Record]: ...
 
 
@@ -109,12 +111,12 @@ class Embedded:
         """
         journal = self._writer.journal
         made_for = journal.last_seq + 1, journal.durable_seq
-        written = group.record_bytes(*made_for)
+        written = group.record_bytes(*made_for, journal.memory)
 
         def encode(first_seq: int, synced_seq: int) -> Buffer:
             nonlocal written
             if made_for != (first_seq, synced_seq):
-                written = group.record_bytes(first_seq, synced_seq)
+                written = group.record_bytes(first_seq, synced_seq, journal.memory)
             return written
 
         committed = await self._writer.append(encode, group.count)

@@ -25,14 +25,9 @@ from telemetry.backbone import Committed
 from telemetry.backbone.disk import DiskFiles, Files, Lock
 from telemetry.backbone.places import Place, read_back
 from telemetry.backbone.record import ALIGN, Buffer, Record
+from telemetry.backbone.record_memory import RecordMemory
 from telemetry.backbone.recovery import Scan, repair, scan
-from telemetry.backbone.segments import (
-    SEGMENT_HEADER_BYTES,
-    Segment,
-    Spare,
-    public_name,
-    segment_name,
-)
+from telemetry.backbone.segments import SEGMENT_HEADER_BYTES, Segment, Spare, public_name, segment_name
 from telemetry.errors import InvalidInput, Stop, TryAgain
 
 Durability = Literal["full", "fast"]
@@ -54,6 +49,7 @@ class Journal:
         self.journal_id = found.journal_id or secrets.token_bytes(16)
         self.recovery = found.report()
         self.spare = Spare(files, directory, self.journal_id, segment_bytes, cached=self._fast)
+        self._memory = RecordMemory()
         self._index = found.index
         self._active: Segment | None = None
         self._end = found.end
@@ -166,6 +162,11 @@ class Journal:
             elif self._unsynced_since is None:
                 self._unsynced_since = perf_counter()
             return Committed(first, last, durable, monotonic_ns())
+
+    def memory(self, size: int) -> memoryview:
+        """For the next record, which can be written from there: for one thread, while nobody appends."""
+        fits = self._active is not None and self._end + size <= self._active.size
+        return self._memory.take(size, self._end if fits else SEGMENT_HEADER_BYTES)
 
     def sync(self) -> None:
         """Bring everything accepted so far to disk (fast mode; in full mode there is nothing to do)."""

@@ -5,6 +5,8 @@ nobody reads a record again while the newest are in memory. A write past the cac
 holds the end of what is there already, which is written again as it is, as the system does when it writes a page back.
 The last one is filled with the zeros that follow in the file anyway. A sync is needed all the same: the device has a
 cache of its own.
+
+What begins in memory as in its block (see record_memory.py) is written from there, anything else is copied first.
 """
 
 from __future__ import annotations
@@ -14,8 +16,8 @@ import os
 import numpy as np
 
 from telemetry.backbone.large_pages import on_large_pages
+from telemetry.backbone.record_memory import BLOCK_BYTES, blocks_around
 
-BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
 _BUFFER_BYTES = 4 << 20  # of one write: after each one the interpreter's lock is waited for
 
 Buffer = bytes | bytearray | memoryview
@@ -55,6 +57,9 @@ class PastCache:
             self._end = -1
             self._write_blocks(offset, rest)
             return True
+        if len(rest) and (blocks := blocks_around(rest, offset)) is not None:
+            self._write_in_place(offset, len(rest), blocks)
+            return True
         while len(rest):
             room = _BUFFER_BYTES - offset % BLOCK_BYTES
             self._write(offset, rest[:room])
@@ -63,21 +68,39 @@ class PastCache:
 
     def _write(self, offset: int, part: memoryview) -> None:
         """What fits into the buffer."""
-        if self._buffer is None:
-            self._buffer = self._buffers.take()
-        buffer = self._buffer
+        buffer = self._begun(offset)
         behind = offset % BLOCK_BYTES
-        if behind and self._end != offset:  # the first bytes of a block that is not in the buffer
-            buffer[:behind] = os.pread(self._cached, behind, offset - behind)
         end = behind + len(part)
         stop = end + -end % BLOCK_BYTES
         buffer[behind:end] = part
         buffer[end:stop] = bytes(stop - end)
-        self._end = -1  # until it is written
         self._write_blocks(offset - behind, buffer[:stop])
-        self._end = offset + len(part)
-        if stop > BLOCK_BYTES:
-            buffer[:BLOCK_BYTES] = buffer[stop - BLOCK_BYTES : stop]
+        self._keep(offset + len(part), buffer[stop - BLOCK_BYTES : stop])
+
+    def _write_in_place(self, offset: int, size: int, blocks: memoryview) -> None:
+        """What is in whole blocks already."""
+        behind = offset % BLOCK_BYTES
+        blocks[:behind] = self._begun(offset)[:behind]
+        blocks[behind + size :] = bytes(len(blocks) - behind - size)
+        self._write_blocks(offset - behind, blocks)
+        self._keep(offset + size, blocks[-BLOCK_BYTES:])
+
+    def _begun(self, offset: int) -> memoryview:
+        """The buffer, with the first bytes of the block that the offset lies in. What is in it counts as written when
+        `_keep` says so."""
+        if self._buffer is None:
+            self._buffer = self._buffers.take()
+        behind = offset % BLOCK_BYTES
+        if behind and self._end != offset:
+            self._buffer[:behind] = os.pread(self._cached, behind, offset - behind)
+        self._end = -1
+        return self._buffer
+
+    def _keep(self, end: int, block: memoryview) -> None:
+        """What was written ends there, with this block."""
+        assert self._buffer is not None
+        self._buffer[:BLOCK_BYTES] = block
+        self._end = end
 
     def _write_blocks(self, offset: int, blocks: memoryview) -> None:
         written = 0

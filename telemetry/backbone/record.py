@@ -23,7 +23,7 @@ All integers little endian. Record k+1 starts at first_seq + count of record k.
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -180,6 +180,14 @@ class Piece(Protocol):
     def write(self, out: memoryview) -> None: ...  # all of them
 
 
+Take = Callable[[int], memoryview]  # so many bytes, whatever is in them
+
+
+def anywhere(size: int) -> memoryview:
+    """Memory from Python."""
+    return np.empty(size, np.uint8).data
+
+
 def write_record(
     *,
     first_seq: int,
@@ -190,16 +198,17 @@ def write_record(
     frame: Sequence[Buffer],
     requests: Buffer = b"",
     keys: Sequence[Piece] = (),
+    take: Take = anywhere,
 ) -> memoryview:
     """As `encode_record`, for many trades: the sum of each piece is made right behind its copy, while that is in the
-    processor's caches. `keys` and `frame` are in pieces."""
+    processor's caches. `keys` and `frame` are in pieces, `take` gives the memory."""
     payload: tuple[Buffer | Piece, ...] = (requests, *keys, *frame)
     key_count = sum(map(len, keys)) // 32
     checked = _packed(
         payload, first_seq, synced_seq, min_timestamp, max_timestamp, count, len(requests) // 64, key_count
     )
     length = sum(map(len, payload))
-    raw = np.empty(HEADER_BYTES + length + -length % ALIGN, np.uint8).data
+    raw = take(HEADER_BYTES + length + -length % ALIGN)
     crc, start = crc32(checked), HEADER_BYTES
     for piece in payload:
         written = raw[start : start + len(piece)]

@@ -17,7 +17,8 @@ import pytest
 
 from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.large_pages import LARGE_PAGE_BYTES, on_large_pages
-from telemetry.backbone.past_cache import BLOCK_BYTES, Buffers
+from telemetry.backbone.past_cache import Buffers
+from telemetry.backbone.record_memory import BLOCK_BYTES, MOST, SLAB_BYTES, RecordMemory, blocks_around
 
 SIZE = 3 << 20
 
@@ -38,6 +39,10 @@ def opened(path: Path) -> Iterator[OpenFile]:
         yield file
     finally:
         file.close()
+
+
+def address_of(data: memoryview) -> int:
+    return int(np.frombuffer(data, np.uint8).ctypes.data)
 
 
 def is_in_memory(path: Path, offset: int) -> bool:
@@ -87,6 +92,60 @@ def test_whole_blocks_in_memory_of_whole_pages_and_others_follow_each_other(tmp_
         for number, part in enumerate(parts):
             file.append(sum(map(len, parts[:number])), part)
     assert path.read_bytes() == b"".join(parts).ljust(SIZE, b"\0")
+
+
+def test_records_are_written_from_where_they_were_made_whatever_comes_between(tmp_path: Path) -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, path, expected = random.Random(seed), tmp_path / "file", bytearray(SIZE)
+    memory, end = RecordMemory(), 0
+    with created(path) as file:
+        for number in range(60):
+            data = chance.randbytes(64 * chance.choice((1, 63, 64, 65, 200, 1000)))
+            placed = memory.take(len(data), end + 64 * chance.choice((0, 0, 0, 0, 1)))  # seldom for another offset
+            around = blocks_around(placed, end)
+            if around is not None:
+                around[:] = bytes([number]) * len(around)  # what another record has left there
+            placed[:] = data
+            if number == 30:
+                file.write(end, b"x" * 64)  # something else, then
+                data = b"x" * 64
+            else:
+                file.append(end, placed if number % 5 else data)
+            expected[end : end + len(data)] = data
+            end += len(data)
+            assert path.read_bytes() == expected
+    assert end < SIZE
+
+
+def test_a_record_in_memory_that_lies_as_in_its_file_is_not_copied() -> None:
+    offset, memory = 5 * BLOCK_BYTES + 192, RecordMemory()
+    record = memory.take(10_000, offset)
+    blocks = blocks_around(record, offset)
+    assert blocks is not None
+    assert len(blocks) == 3 * BLOCK_BYTES
+    record[:3] = b"abc"
+    assert bytes(blocks[192:195]) == b"abc", "the same memory"
+    assert address_of(blocks) % BLOCK_BYTES == 0
+    for other in (record[64:], record[:-BLOCK_BYTES], memoryview(bytes(10_000))):
+        assert blocks_around(other, offset) is None
+    assert blocks_around(record, offset + 64) is None
+
+
+def test_memory_of_records_is_bounded_and_free_again_when_nobody_has_it() -> None:
+    memory, size = RecordMemory(), SLAB_BYTES // 2
+    held = [memory.take(size, 0) for _ in range(2 * MOST)]
+    places = [address_of(one) for one in held]
+    assert len(set(places)) == len(places)
+    assert all(blocks_around(one, 0) is not None for one in held)
+    assert blocks_around(memory.take(size, 0), 0) is None, "expected other memory when all is taken"
+    assert len(memory.take(SLAB_BYTES + 1, 0)) == SLAB_BYTES + 1
+    views = [np.frombuffer(one, np.uint8)[5:] for one in held[:2]]
+    del held[:2]
+    assert blocks_around(memory.take(size, 0), 0) is None, "expected what a view is of to be taken still"
+    views.clear()
+    again = [memory.take(size, 0), memory.take(size, 0)]
+    assert [address_of(one) for one in again] == places[:2]
 
 
 def test_what_one_file_left_in_memory_does_not_come_into_the_next_one(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from telemetry.backbone import Lease, Partial, Quarantined, Verdict
-from telemetry.backbone.record import decode_record, encode_record
+from telemetry.backbone.record import Take, anywhere, decode_record, encode_record
 
 POISON = -666  # kills whoever analyses it
 HOLD = -888  # is never finished by workers that were told so
@@ -29,7 +29,7 @@ class Numbers:
     def count(self) -> int:
         return len(self.values)
 
-    def record_bytes(self, first_seq: int, synced_seq: int) -> bytes:
+    def record_bytes(self, first_seq: int, synced_seq: int, take: Take = anywhere) -> bytes:
         return encode_record(
             first_seq=first_seq,
             synced_seq=synced_seq,
