@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from time import monotonic, thread_time
 
-LOOK_SECONDS = 0.1  # it is measured over at least so long
+LOOK_SECONDS = 0.02  # it is measured over at least so long: a burst of a tenth of a second is noticed while it lasts
 
 
 class Load:
