@@ -103,6 +103,8 @@ class CompiledLook:
         self._work = np.zeros(RING + 2, np.float32)
         self._found: Ints = np.zeros(_FOUND, np.int64)
         self._results: Ints = np.zeros(2, np.int64)
+        self._memory: tuple[Any, ...] = ()
+        self._of: tuple[Any, ...] = (None, None)  # whose that is
 
     def feed(self, rings: Rings, limits: Limits, numbers: Ints, columns: Columns) -> Iterator[Ints]:
         """See Look."""
@@ -120,10 +122,14 @@ class CompiledLook:
         self._kernels.renew(codes, *self._state(rings, limits))
 
     def _state(self, rings: Rings, limits: Limits) -> tuple[Any, ...]:
-        last = rings.last.reshape(-1)
+        """All their memory, flat; it is other memory when they have grown."""
+        if self._of[0] is rings.last and self._of[1] is limits.low:
+            return self._memory
+        self._of, last = (rings.last, limits.low), rings.last.reshape(-1)
         passing = rings.count, rings.due, rings.low, rings.high.reshape(-1)
         known = rings.middle.reshape(-1), rings.deviation.reshape(-1), rings.tail
         rules = limits.rows, limits.trades, limits.factors.reshape(-1)
         by_rule = limits.judged.reshape(-1), limits.low.reshape(-1), limits.high.reshape(-1)
         work = self._work, self._work.view(np.int32)
-        return *passing, last, last.view(np.int32), *known, *rules, *by_rule, *work
+        self._memory = *passing, last, last.view(np.int32), *known, *rules, *by_rule, *work
+        return self._memory

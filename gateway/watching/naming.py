@@ -108,6 +108,8 @@ class Naming:
 class CompiledNaming(Naming):
     """The quickest. Raises ImportError where nothing can be compiled."""
 
+    piece = 40_000
+
     def __init__(self) -> None:
         super().__init__()
         self._kernels: Any = import_module("telemetry.compiled.names")

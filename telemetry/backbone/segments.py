@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import struct
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
@@ -36,6 +36,8 @@ MAGIC = b"TTSEGMNT"
 VERSION = 1
 SEGMENT_HEADER_BYTES = 4096
 CHUNK_BYTES = 1 << 20  # of preparation: a commit beside it waits behind so much; smaller ones cost more a byte
+HURRIED = 4  # chunks at once while segments last less than HURRY_SECONDS: after each step the interpreter is waited for
+HURRY_SECONDS = 1.0
 CHUNKS = 16  # that are synced together: a sync writes the file system's own journal, and commits wait for that
 
 _HEADER = struct.Struct("<8sII16sQQ")
@@ -95,14 +97,22 @@ class Spare:
     """The next segment. Steps may come from a background thread; `take` does at once whatever they have left to do."""
 
     def __init__(
-        self, files: Files, directory: Path, journal_id: bytes, segment_bytes: int, *, cached: bool = False
+        self,
+        files: Files,
+        directory: Path,
+        journal_id: bytes,
+        segment_bytes: int,
+        *,
+        cached: bool = False,
+        clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """`cached` when its records will go through the page cache: then so do its zeros."""
+        """`cached` when its records will go through the page cache: then so do its zeros. `clock` is in seconds."""
         self._files, self._directory, self._journal_id = files, directory, journal_id
         self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
-        self._zeros = on_large_pages(self._chunk)  # only read
+        self._zeros = on_large_pages(HURRIED * self._chunk)  # only read
+        self._clock, self._wanted_at, self._length = clock, float("-inf"), self._chunk
         self._lock = threading.Lock()
         self._wanted = threading.Event()
         self._number = 0
@@ -117,8 +127,11 @@ class Spare:
 
     def want(self, number: int, ready: OpenFile | None = None) -> None:
         """Segment `number` is the next one; `ready` when recovery found it prepared."""
+        now = self._clock()
         with self._lock:
             self._number, self._file, self._filled, self._ready = number, ready, 0, ready is not None
+            self._length = self._chunk * (HURRIED if now - self._wanted_at < HURRY_SECONDS else 1)
+            self._wanted_at = now
         self._wanted.set()
 
     def step(self) -> bool:
@@ -173,7 +186,7 @@ class Spare:
                 self._file = self._files.create(self._directory / segment_name(self._number), self._size)
                 self._filled = 0
             elif self._filled < self._size:
-                length = min(self._chunk, self._size - self._filled)
+                length = min(self._length, self._size - self._filled)
                 write = self._file.write if self._cached else self._file.append
                 write(self._filled, self._zeros[:length])
                 self._filled += length

@@ -20,7 +20,7 @@ from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.journal import Encode, Journal
 from telemetry.backbone.record import Buffer, encode_record
 from telemetry.backbone.recovery import read_records, scan
-from telemetry.backbone.segments import Spare, segment_name
+from telemetry.backbone.segments import HURRIED, HURRY_SECONDS, Spare, segment_name
 from telemetry.backbone.writer import JournalWriter
 from telemetry.errors import InvalidInput, Stop, TryAgain
 from tests.backbone.forgetful import ForgetfulFiles
@@ -482,6 +482,20 @@ def test_the_next_segment_is_ready_before_it_is_needed(tmp_path: Path) -> None:
             pass
         assert (tmp_path / segment_name(2)).stat().st_mtime_ns > before
         assert (tmp_path / segment_name(2)).stat().st_size == SMALL
+
+
+def test_zeros_of_segments_that_fill_quickly_are_written_in_larger_pieces() -> None:
+    files, now = ForgetfulFiles(), [100.0]
+    spare = Spare(files, Path("journal"), bytes(16), 1 << 20, clock=lambda: now[0])
+    pieces = []
+    for number, seconds in ((1, 0.0), (2, 0.5), (3, HURRY_SECONDS)):
+        now[0] += seconds
+        spare.want(number)
+        start = len(files.steps)
+        spare.take().file.close()
+        pieces.append([length for kind, _, _, length in files.steps[start:] if kind == "write"][:-1])
+    chunk = (1 << 20) // 64
+    assert pieces == [[chunk] * 64, [HURRIED * chunk] * (64 // HURRIED), [chunk] * 64]
 
 
 CHILD = """
