@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from gateway.ingestion.multipliers import Multipliers
 from gateway.keys import KeyIndex
-from telemetry.backbone.record import Buffer, Take, anywhere, encode_record, read_header, request_entry, write_record
+from telemetry.backbone.record import (
+    About,
+    Buffer,
+    Take,
+    anywhere,
+    encode_record,
+    read_header,
+    request_entry,
+    write_record,
+)
 from telemetry.columns import Columns, concatenate, empty, encode_frame, from_trades
 from telemetry.errors import Stop, TryAgain
 from telemetry.joining import joined_frame
@@ -121,22 +130,18 @@ class Group:
         if self.count < FEW_OF_PART * len(parts):
             parts = [concatenate(parts)]
         has_keys = self.first_key < self.last_key
-        about = {
-            "first_seq": first_seq,
-            "synced_seq": synced_seq,
-            "count": self.count,
-            "min_timestamp": min([int(part.timestamp.min()) for part in parts]) if self.count else 0,
-            "max_timestamp": max([int(part.timestamp.max()) for part in parts]) if self.count else 0,
-        }
+        low = min([int(part.timestamp.min()) for part in parts]) if self.count else 0
+        high = max([int(part.timestamp.max()) for part in parts]) if self.count else 0
+        about = About(first_seq, synced_seq, self.count, low, high)
         requests = b"".join([_packed(entry) for entry in self.entries.values()])
         place = self.first_key, self.last_key, first_seq
         if self.count <= FEW_TRADES:
             keys = self.index.journaled(*place) if has_keys else b""
             self.columns = parts[0] if parts else empty()
-            return encode_record(**about, frame=encode_frame(self.columns), requests=requests, keys=keys)
+            return encode_record(about, encode_frame(self.columns), requests=requests, keys=keys)
         joined = joined_frame(parts)
         pieces = self.index.journal_pieces(*place) if has_keys else ()
-        raw = write_record(**about, frame=joined.pieces, requests=requests, keys=pieces, take=take)
+        raw = write_record(about, joined.pieces, requests=requests, keys=pieces, take=take)
         self.columns = joined.columns(read_header(raw).frame)
         return raw
 

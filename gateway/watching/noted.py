@@ -85,6 +85,8 @@ def _requests(taken: Sequence[_Commit], block: Block) -> Requests:
     arrived = [request for commit in taken for request in commit.requests if request[1]]
     now_ns, trades = np.array(arrived, np.int64).reshape(-1, 2).T
     starts = np.cumsum(trades) - trades
+    if len(block.commits) == 1:
+        return Requests(starts, block.commits[0].received_at[starts], now_ns)
     bounds = list(accumulate(map(len, block.commits), initial=0))
     places = np.searchsorted(starts, bounds).tolist()
     cuts = zip(block.commits, bounds, pairwise(places), strict=False)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from telemetry.backbone.record import read_header, record_pieces
+from telemetry.backbone.record import About, read_header, record_pieces
 from telemetry.fixed import fixed_pieces
 from telemetry.wire import Buffer
 
@@ -17,10 +17,6 @@ def leased(raw: memoryview) -> Sequence[Buffer]:
     """The pieces of the record that goes to a worker; they point into `raw`, which is one that the journal gave."""
     record = read_header(raw)
     return record_pieces(
-        first_seq=record.first_seq,
-        synced_seq=record.synced_seq,
-        count=record.count,
-        min_timestamp=record.min_timestamp,
-        max_timestamp=record.max_timestamp,
+        About(record.first_seq, record.synced_seq, record.count, record.min_timestamp, record.max_timestamp),
         frame=fixed_pieces(record.frame),
     )

@@ -25,7 +25,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -122,53 +122,40 @@ def request_entry(
     return _PACKED_REQUEST.pack(digest, fingerprint, accepted, duplicates, first_row, rows, journaled_at)
 
 
+class About(NamedTuple):
+    """What a record says of its trades: the number of the first, the last one that is on disk, how many there are, and
+    the least and largest of their timestamps (UTC ns)."""
+
+    first_seq: int
+    synced_seq: int
+    trades: int
+    min_timestamp: int
+    max_timestamp: int
+
+    def checked(self, payload: int, requests: int, keys: int) -> bytes:
+        """The header from what the checksum covers on: with the length of the payload, requests and keys, in bytes."""
+        first, synced, trades, *times = self
+        entries = trades, requests // REQUEST_ENTRY.itemsize, keys // KEY_ENTRY.itemsize
+        return _CHECKED.pack(payload, first, synced, *times, *entries, VERSION, TRADES, 0)
+
+
 def encode_record(
-    *,
-    first_seq: int,
-    synced_seq: int,
-    count: int,
-    min_timestamp: int,
-    max_timestamp: int,
-    frame: Buffer | Sequence[Buffer],
-    requests: Buffer = b"",
-    keys: Buffer = b"",
+    about: About, frame: Buffer | Sequence[Buffer], *, requests: Buffer = b"", keys: Buffer = b""
 ) -> bytes:
     """One record; `frame` may be in pieces, which are copied once. `requests` and `keys` are the bytes of REQUEST_ENTRY
     and KEY_ENTRY arrays (`array.tobytes()`)."""
-    return b"".join(
-        record_pieces(
-            first_seq=first_seq,
-            synced_seq=synced_seq,
-            count=count,
-            min_timestamp=min_timestamp,
-            max_timestamp=max_timestamp,
-            frame=(frame,) if isinstance(frame, bytes | bytearray | memoryview) else frame,
-            requests=requests,
-            keys=keys,
-        )
-    )
+    pieces = (frame,) if isinstance(frame, bytes | bytearray | memoryview) else frame
+    return b"".join(record_pieces(about, pieces, requests=requests, keys=keys))
 
 
-def record_pieces(
-    *,
-    first_seq: int,
-    synced_seq: int,
-    count: int,
-    min_timestamp: int,
-    max_timestamp: int,
-    frame: Sequence[Buffer],
-    requests: Buffer = b"",
-    keys: Buffer = b"",
-) -> list[Buffer]:
+def record_pieces(about: About, frame: Sequence[Buffer], *, requests: Buffer = b"", keys: Buffer = b"") -> list[Buffer]:
     """As `encode_record`, to be joined."""
     payload = (requests, keys, *frame)
-    checked = _packed(
-        payload, first_seq, synced_seq, min_timestamp, max_timestamp, count, len(requests) // 64, len(keys) // 32
-    )
+    length = sum(map(len, payload))
+    checked = about.checked(length, len(requests), len(keys))
     crc = crc32(checked)
     for piece in payload:
         crc = crc32(piece, crc)
-    length = sum(map(len, payload))
     return [MAGIC, crc.to_bytes(4, "little"), checked, *payload, bytes(-length % ALIGN)]
 
 
@@ -189,13 +176,9 @@ def anywhere(size: int) -> memoryview:
 
 
 def write_record(
-    *,
-    first_seq: int,
-    synced_seq: int,
-    count: int,
-    min_timestamp: int,
-    max_timestamp: int,
+    about: About,
     frame: Sequence[Buffer],
+    *,
     requests: Buffer = b"",
     keys: Sequence[Piece] = (),
     take: Take = anywhere,
@@ -203,11 +186,8 @@ def write_record(
     """As `encode_record`, for many trades: the sum of each piece is made right behind its copy, while that is in the
     processor's caches. `keys` and `frame` are in pieces, `take` gives the memory."""
     payload: tuple[Buffer | Piece, ...] = (requests, *keys, *frame)
-    key_count = sum(map(len, keys)) // 32
-    checked = _packed(
-        payload, first_seq, synced_seq, min_timestamp, max_timestamp, count, len(requests) // 64, key_count
-    )
     length = sum(map(len, payload))
+    checked = about.checked(length, len(requests), sum(map(len, keys)))
     raw = take(HEADER_BYTES + length + -length % ALIGN)
     crc, start = crc32(checked), HEADER_BYTES
     for piece in payload:
@@ -220,11 +200,6 @@ def write_record(
     raw[:HEADER_BYTES] = b"".join((MAGIC, crc.to_bytes(4, "little"), checked))
     raw[start:] = bytes(-length % ALIGN)
     return raw
-
-
-def _packed(payload: Sequence[Buffer | Piece], *fields: int) -> bytes:
-    """The header from what the checksum covers on."""
-    return _CHECKED.pack(sum(map(len, payload)), *fields, VERSION, TRADES, 0)
 
 
 def read_header(raw: memoryview) -> Record:

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from telemetry.backbone.journal import Durability, Journal
-from telemetry.backbone.record import encode_record
+from telemetry.backbone.record import About, encode_record
 from telemetry.errors import TryAgain
 from tests.backbone.forgetful import ForgetfulFiles
 
@@ -55,11 +55,7 @@ class Offered:
 
         def encode(first_seq: int, synced_seq: int) -> bytes:
             raw = encode_record(
-                first_seq=first_seq,
-                synced_seq=synced_seq,
-                count=commit.count,
-                min_timestamp=0,
-                max_timestamp=0,
+                About(first_seq, synced_seq, commit.count, 0, 0),
                 frame=commit.frame,
             )
             del self.records[self.acknowledged :]

@@ -18,7 +18,7 @@ import pytest
 from telemetry.backbone import Committed
 from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.journal import Encode, Journal
-from telemetry.backbone.record import Buffer, encode_record
+from telemetry.backbone.record import About, Buffer, encode_record
 from telemetry.backbone.recovery import read_records, scan
 from telemetry.backbone.segments import HURRIED, HURRY_SECONDS, Spare, segment_name
 from telemetry.backbone.writer import JournalWriter
@@ -35,11 +35,7 @@ def record_of(count: int, frame: bytes = b"columns") -> Encode:
 
     def encode(first_seq: int, synced_seq: int) -> bytes:
         return encode_record(
-            first_seq=first_seq,
-            synced_seq=synced_seq,
-            count=count,
-            min_timestamp=1,
-            max_timestamp=2,
+            About(first_seq, synced_seq, count, 1, 2),
             frame=frame,
         )
 
@@ -502,11 +498,10 @@ CHILD = """
 import sys
 from pathlib import Path
 from telemetry.backbone.journal import Journal
-from telemetry.backbone.record import Buffer, encode_record
+from telemetry.backbone.record import About, Buffer, encode_record
 journal = Journal.open(Path(sys.argv[1]), segment_bytes=65536)
 while True:
-    committed = journal.append(lambda f, s: encode_record(first_seq=f, synced_seq=s, count=7, min_timestamp=0,
-                               max_timestamp=0, frame=f.to_bytes(8, "little") * 100), 7)
+    committed = journal.append(lambda f, s: encode_record(About(f, s, 7, 0, 0), frame=f.to_bytes(8, "little") * 100), 7)
     journal.spare.step()
     print(committed.last_seq, flush=True)
 """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from telemetry.backbone.leased import leased
-from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, decode_record, encode_record
+from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, About, decode_record, encode_record
 from telemetry.columns import Columns, decode_frame, encode_frame, from_trades
 from telemetry.fixed import decode_fixed
 from telemetry.times import ABSENT
@@ -31,11 +31,7 @@ def trades(count: int, order_sent_at: int = ABSENT) -> Columns:
 def record(columns: Columns, first_seq: int = 7) -> memoryview:
     return memoryview(
         encode_record(
-            first_seq=first_seq,
-            synced_seq=first_seq - 1,
-            count=len(columns),
-            min_timestamp=int(columns.timestamp.min()),
-            max_timestamp=int(columns.timestamp.max()),
+            About(first_seq, first_seq - 1, len(columns), int(columns.timestamp.min()), int(columns.timestamp.max())),
             frame=encode_frame(columns),
             requests=np.zeros(2, REQUEST_ENTRY).tobytes(),
             keys=np.zeros(len(columns), KEY_ENTRY).tobytes(),

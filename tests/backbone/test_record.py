@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from telemetry.backbone.record import (
     KEY_ENTRY,
     REQUEST_ENTRY,
+    About,
     Buffer,
     decode_record,
     encode_record,
@@ -30,11 +31,7 @@ def example(first_seq: int = 7, frame: Buffer | Sequence[Buffer] = b"columns", c
     requests[0] = ((1, 2), (3, 4), 5, 6, 7, 8, 9, 0)
     keys[1] = ((10, 11), 12, 13, 0)
     return encode_record(
-        first_seq=first_seq,
-        synced_seq=first_seq - 1,
-        count=count,
-        min_timestamp=-5,
-        max_timestamp=10**18,
+        About(first_seq, first_seq - 1, count, -5, 10**18),
         frame=frame,
         requests=requests.tobytes(),
         keys=keys.tobytes(),
@@ -65,11 +62,7 @@ def test_a_record_that_is_written_piece_by_piece_is_the_same() -> None:
     assert whole is not None
     keys = bytes(whole.key_bytes)
     raw = write_record(
-        first_seq=whole.first_seq,
-        synced_seq=whole.synced_seq,
-        count=whole.count,
-        min_timestamp=whole.min_timestamp,
-        max_timestamp=whole.max_timestamp,
+        About(whole.first_seq, whole.synced_seq, whole.count, whole.min_timestamp, whole.max_timestamp),
         requests=whole.requests.tobytes(),
         keys=[Written(keys[:32]), Written(keys[32:])],
         frame=[b"col", memoryview(b"um"), bytearray(), np.frombuffer(b"ns", np.uint8).data],

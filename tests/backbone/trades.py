@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from telemetry.backbone import Lease, Partial, Quarantined, Verdict
-from telemetry.backbone.record import Take, anywhere, decode_record, encode_record
+from telemetry.backbone.record import About, Take, anywhere, decode_record, encode_record
 
 POISON = -666  # kills whoever analyses it
 HOLD = -888  # is never finished by workers that were told so
@@ -31,11 +31,7 @@ class Numbers:
 
     def record_bytes(self, first_seq: int, synced_seq: int, take: Take = anywhere) -> bytes:
         return encode_record(
-            first_seq=first_seq,
-            synced_seq=synced_seq,
-            count=self.count,
-            min_timestamp=0,
-            max_timestamp=0,
+            About(first_seq, synced_seq, self.count, 0, 0),
             frame=struct.pack(f"<{self.count}q", *self.values) + bytes(self.padding),
         )
 

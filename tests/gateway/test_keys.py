@@ -18,7 +18,7 @@ from gateway.ingestion.digest_table import Ring
 from gateway.ingestion.entries import FOUR, SEQ, Entries
 from gateway.ingestion.slots import MANY, MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
-from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, Record, decode_record, encode_record
+from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, About, Record, decode_record, encode_record
 from telemetry.decode_compiled import available
 from telemetry.digests import Keys
 from telemetry.errors import TryAgain
@@ -252,11 +252,7 @@ def record_of(first: int, key_digests: U64, fingerprints: list[int], requests: b
     keys = np.zeros(len(key_digests), KEY_ENTRY)
     keys["digest"], keys["fingerprint"], keys["row"] = key_digests, fingerprints, np.arange(len(keys))
     raw = encode_record(
-        first_seq=first,
-        synced_seq=first - 1,
-        count=len(keys),
-        min_timestamp=0,
-        max_timestamp=0,
+        About(first, first - 1, len(keys), 0, 0),
         frame=b"f",
         keys=keys.tobytes(),
         requests=requests,
