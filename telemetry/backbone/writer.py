@@ -18,6 +18,7 @@ from telemetry.backbone import Committed
 from telemetry.backbone.handed import Handed
 from telemetry.backbone.journal import Encode, Journal
 from telemetry.errors import Stop
+from telemetry.slices import ask_for_short_slices
 
 SYNC_SECONDS = 0.1  # fast mode: how old an accepted trade may get before it is brought to disk
 
@@ -71,6 +72,7 @@ class JournalWriter:
         self.journal.close()
 
     def _run(self) -> None:
+        ask_for_short_slices()  # everyone waits for the journal, and it takes a core for a moment only
         while True:
             try:
                 job = self._jobs.get(timeout=self._wait_seconds())

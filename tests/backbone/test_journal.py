@@ -23,8 +23,10 @@ from telemetry.backbone.recovery import read_records, scan
 from telemetry.backbone.segments import HURRIED, HURRY_SECONDS, Spare, segment_name
 from telemetry.backbone.writer import JournalWriter
 from telemetry.errors import InvalidInput, Stop, TryAgain
+from telemetry.slices import SHORT_NS, slice_ns
 from tests.backbone.forgetful import ForgetfulFiles
 from tests.backbone.script import HERE, SEGMENT_BYTES, Commit, Offered, commits, everything, reopen
+from tests.telemetry.test_slices import seen_in_a_thread
 
 SEED = 20261123
 SMALL = 64 << 10
@@ -385,9 +387,11 @@ def test_fast_mode_answers_before_the_sync_and_says_so(tmp_path: Path) -> None:
 
 def test_the_writer_appends_in_order_on_one_thread(tmp_path: Path) -> None:
     threads: set[int] = set()
+    slices: set[int] = set()
 
     def encode(first_seq: int, synced_seq: int) -> Buffer:
         threads.add(threading.get_ident())
+        slices.add(slice_ns())
         return record_of(2, bytes(2000))(first_seq, synced_seq)
 
     async def scenario() -> list[Committed]:
@@ -398,6 +402,8 @@ def test_the_writer_appends_in_order_on_one_thread(tmp_path: Path) -> None:
     assert [c.first_seq for c in committed] == list(range(1, 200, 2))
     assert len(threads) == 1
     assert threads != {threading.get_ident()}
+    if seen_in_a_thread(asks=True)[0]:
+        assert slices == {SHORT_NS}, "it gets a core as soon as it is woken"
     with Journal.open(tmp_path, segment_bytes=SMALL) as journal:
         assert journal.last_seq == 200
 
