@@ -10,7 +10,7 @@ from time import monotonic
 from telemetry.backbone import Partial, Quarantined, Status, Verdict
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Close, Send
-from telemetry.load import Load
+from telemetry.load import Load, Rate
 
 TICK_SECONDS = 0.05  # the timer never fires faster, but for what waits for more
 INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
@@ -35,7 +35,8 @@ class Desk:
         self._dispatcher = dispatcher
         self._carry, self._close, self._listen = carry, close, listen
         self._loop = asyncio.get_running_loop()
-        self._load, self._share = load or Load(), 0.0
+        self._load, self._rate = load or Load(), Rate(dispatcher.available_seq)
+        self._noted = 0.0, 0.0  # of the event loop its share of a core, trades a second
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more
         self._inbox: deque[Partial | Quarantined] = deque()
@@ -88,9 +89,10 @@ class Desk:
         """The aggregator has judged."""
         head, now = result.head, monotonic()
         self._dispatcher.settle(head.first, head.last, head.worker, head.attempt, verdict, now)
-        if (share := self._load.share(now)) != self._share:
-            self._share = share
-            self._dispatcher.patience.note_load(share)
+        found = self._load.share(now), self._rate.per_second(self._dispatcher.available_seq, now)
+        if found != self._noted:
+            self._noted = found
+            self._dispatcher.patience.note_load(*found)
         self.push()
 
     def status(self) -> Status:

@@ -48,6 +48,8 @@ class Limits:
     full_share: float = 0.92  # from pace_most_share to here the pace grows once more, as far as
     full_seconds: float = 0.014  # this, and coalesce_trades as far as
     full_trades: int = 32_768  # this: the event loop has next to no time left, and each lease costs it some
+    full_from_rate: float = 2.2e6  # trades a second: from here on all three grow as well, however idle the loop is,
+    full_rate: float = 2.8e6  # as far as here: who sends so much waits for commits, so cost counts and time does not
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -120,11 +122,12 @@ class Patience:
             busy = min(limits.pace_most_seconds, limits.pace_factor * median(self._verdicts))
             self.pace_seconds = max(limits.pace_seconds, busy)
 
-    def note_load(self, share: float) -> None:
-        """The event loop took so much of a core lately."""
+    def note_load(self, share: float, rate: float = 0.0) -> None:
+        """The event loop took so much of a core lately, and so many trades a second came."""
         limits = self._limits
-        loaded = _between(limits.pace_from_share, limits.pace_most_share, share)
-        full = _between(limits.pace_most_share, limits.full_share, share)
+        bulk = _between(limits.full_from_rate, limits.full_rate, rate)
+        loaded = max(bulk, _between(limits.pace_from_share, limits.pace_most_share, share))
+        full = max(bulk, _between(limits.pace_most_share, limits.full_share, share))
         self._loaded_seconds = (
             limits.pace_seconds
             + loaded * (limits.pace_most_seconds - limits.pace_seconds)

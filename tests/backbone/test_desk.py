@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from time import monotonic
 
 import pytest
@@ -12,7 +13,7 @@ from telemetry.backbone.desk import INBOX, Desk
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Limits, Send
 from telemetry.errors import Stop
-from telemetry.load import LOOK_SECONDS
+from telemetry.load import LOOK_SECONDS, RATE_SECONDS
 from telemetry.wire import PartialHead
 
 pytestmark = pytest.mark.anyio
@@ -188,3 +189,22 @@ async def test_few_trades_wait_longer_once_the_event_loop_was_loaded() -> None:
         assert waits is not None
         assert (waits > monotonic() + 10) == (seconds > 0)
     it.desk.close()
+
+
+async def test_few_trades_wait_longer_once_many_came_in_a_second() -> None:
+    limits = Limits(pace_seconds=0.0, coalesce_seconds=0.0, full_seconds=60.0, full_from_rate=50.0, full_rate=100.0)
+    limits = replace(limits, pace_from_share=8.0, pace_most_share=9.0, full_share=10.0)  # cores: none has so many
+    for trades, waits_long in ((1, False), (1_000, True)):
+        it = Carrier(limits=limits)
+        it.join("a")
+        await it.available(trades)
+        until_looked = monotonic() + 1.5 * RATE_SECONDS
+        while monotonic() < until_looked:
+            pass
+        it.desk.received(partial(it.sent[-1]))
+        it.desk.settle(partial(it.sent[-1]), Verdict.MERGED)
+        it.dispatcher.available(trades + 1)
+        until = it.dispatcher.coalescing()
+        assert until is not None
+        assert (until > monotonic() + 10) == waits_long
+        it.desk.close()

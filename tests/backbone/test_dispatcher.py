@@ -154,13 +154,32 @@ def test_an_event_loop_without_time_to_spare_gives_larger_leases_up_to_a_limit()
         assert it.coalescing() is None
 
 
+def test_the_more_trades_come_in_a_second_the_larger_leases_are_however_little_the_event_loop_takes() -> None:
+    limits = {"full_from_rate": 1e6, "full_rate": 2e6, "full_seconds": 0.03, "pace_most_seconds": 0.01}
+    for rate, wait, enough in ((1e6, 0.0, 10), (1.5e6, 0.015, 20), (2e6, 0.03, 30), (9e6, 0.03, 30)):
+        it, send = busy("a", "b", full_trades=30, **limits)
+        it.received(send.worker, send.attempt, 0.0)
+        settle(it, send, now=0.0)
+        it.patience.note_load(0.0, rate)
+        it.available(enough)
+        assert it.coalescing() == pytest.approx(wait)
+        it.available(1 + enough)
+        assert it.coalescing() is None
+
+
 def test_as_set_few_trades_go_soon_while_the_event_loop_has_time_to_spare_and_late_when_it_has_none() -> None:
     as_set = Limits()
-    for share, least, most in ((0.3, 0.003, 0.003), (0.73, 0.003, 0.005), (0.93, 0.014, 0.014)):
+    half, bulk = 1_600_000, 3_000_000
+    for share, rate, least, most in (
+        (0.3, 0, 0.003, 0.003),
+        (0.73, half, 0.003, 0.005),
+        (0.73, bulk, 0.014, 0.014),
+        (0.93, half, 0.014, 0.014),
+    ):
         it = dispatcher("a", coalesce_trades=as_set.coalesce_trades)
         it.available(1)
         settle(it, only(it.next(0.0)), now=0.0)
-        it.patience.note_load(share)
+        it.patience.note_load(share, rate)
         it.available(2)
         wait = it.coalescing()
         assert wait is not None
