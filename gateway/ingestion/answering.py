@@ -80,7 +80,8 @@ class Answers:
             asked[0].connection.default_head(),
             *(RECEIVED_AT, stamp(received_at), SENT_AT),
         )
-        if receipt.first_seq is None or receipt.accepted != len(asked):  # one body, of duplicates or several trades
+        several = receipt.duplicates or receipt.accepted != len(asked)
+        if several or receipt.first_seq is None:  # one body, of duplicates or several trades
             last = receipt.last_seq or self._gateway.backbone.status().durable_seq
             self._answer(asked[0], head, last, lambda applied: accepted(receipt, applied=applied))
             return

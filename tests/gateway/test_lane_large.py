@@ -70,6 +70,19 @@ def test_a_large_body_counts_once_in_whatever_pieces_it_comes(
     assert gateway.row(symbol)["buy_quantity"] == "402"
 
 
+@pytest.mark.parametrize("new", [0, 1, 2])
+def test_the_answer_to_a_body_tells_of_its_duplicates_however_many_are_new(
+    gateway: Gateway, symbol: str, new: int
+) -> None:
+    known = json.loads(trades(symbol, 100))
+    body = json.dumps(json.loads(trades(symbol, new, "new")) + known).encode()
+    with connections(gateway, 1) as (connection,):
+        connection.send(request(json.dumps(known).encode()))
+        taken(connection, 100)
+        connection.send(request(body))
+        taken(connection, new, 100)
+
+
 def test_bodies_of_all_lengths_follow_one_another_on_one_connection(gateway: Gateway, symbol: str) -> None:
     with connections(gateway, 1) as (connection,):
         for count in (100, 1, 1_000, 37, 2_000, 100, 3_000, 1, 500):
