@@ -73,6 +73,7 @@ class Aggregator:
         self.negative: dict[int, tuple[int, int, int]] = {}
         self.orders, self.touched = Orders(), Touched()
         self._waiting: dict[int, Waiting] = {}
+        self.is_whole = True  # false while one is merged, and for good when that failed in the middle
         self.windows = OpenWindows(self)
 
     # --- the accept rule -------------------------------------------------------------------------------------------
@@ -110,7 +111,7 @@ class Aggregator:
         return self._advance()
 
     def _advance(self) -> set[int]:
-        changed: set[int] = set()
+        self.is_whole, changed = False, set[int]()
         while (waiting := self._waiting.pop(self.applied + 1, None)) is not None:
             if waiting.partial is None:
                 self.quarantined.append(waiting.last)
@@ -120,6 +121,7 @@ class Aggregator:
             self.atoms.fold_some()
             if self.applied % self.stride == 0 and self.watermark is not None:
                 self._fold(self.watermark.timestamp // 1_000_000_000)
+        self.is_whole = True
         return changed
 
     # --- merging ---------------------------------------------------------------------------------------------------

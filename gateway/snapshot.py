@@ -31,6 +31,7 @@ from gateway.loss import Loss
 from gateway.state.contents import Head, as_rows, checksum, copied, fixed, restore
 from gateway.state.flushing import Flushing
 from gateway.state.frozen import PAGE
+from telemetry.errors import Stop
 from telemetry.tasks import Ready
 
 LAYOUT = "6"
@@ -87,7 +88,11 @@ class Snapshot:
         return f"{self._journal_id} {state.version} {LAYOUT}"
 
     def begin(self, state: Aggregator) -> Head:
-        """Fix the instant: freeze the pages to be written, copy what is small. What it returns is for `copy`."""
+        """Fix the instant: freeze the pages to be written, copy what is small. What it returns is for `copy`.
+
+        Raises Stop when merging failed in the middle of a range: after a start that range would be counted twice."""
+        if not state.is_whole:
+            raise Stop(f"expected a whole state for a snapshot, merging failed behind trade {state.applied}; restart")
         state.atoms.freeze(everything=not self._complete)
         return fixed(state) | {
             "loss": self._loss.export(),

@@ -11,9 +11,14 @@ import threading
 from contextlib import closing
 from pathlib import Path
 
+import pytest
+
 from gateway.aggregator import Aggregator
 from gateway.snapshot import Snapshot, Snapshots
+from gateway.state.beside import Work
 from gateway.state.contents import PIECE, Head
+from gateway.state.patterns import Parts
+from telemetry.errors import Stop
 from telemetry.trade import Trade
 from tests.gateway.test_aggregator import EPOCH, NOW, answer, offer, trade
 
@@ -50,6 +55,19 @@ def test_a_restored_state_answers_as_the_one_that_was_saved_and_goes_on_alike(tm
         offer(target, some, 2001, 3000)
     assert answer(restored) == answer(state)
     assert restored.negative == state.negative
+
+
+def test_what_failed_in_the_middle_of_merging_is_never_saved(tmp_path: Path) -> None:
+    def fail(_: Work) -> Work:
+        raise MemoryError("no memory for patterns")
+
+    state = Aggregator(epoch=EPOCH, parts=Parts(rows=0, begin=lambda: fail))
+    with pytest.raises(MemoryError):
+        offer(state, some_trades(10), 1, 10)
+    assert state.applied == 0
+    with pytest.raises(Stop, match="behind trade 0"):
+        Snapshot(tmp_path / "snapshot.db", "j1").save(state)
+    assert not (tmp_path / "snapshot.db").exists()
 
 
 def test_a_snapshot_of_another_journal_or_ahead_of_it_is_discarded_with_the_reason(tmp_path: Path) -> None:
