@@ -42,9 +42,9 @@ class PlainLook:
     def feed(self, rings: Rings, limits: Limits, numbers: Ints, columns: Columns) -> Iterator[Ints]:
         """See Look. Of each instrument as many trades at a time as there are before its limits are due."""
         codes = numbers.take(columns.instrument)
-        rows = np.argsort(codes.astype(np.uint16), kind="stable")  # 16 bits: radix sort
-        rows = rows[: np.searchsorted(codes[rows], len(rings.count))]
+        rows = np.flatnonzero(codes < len(rings.count))
         rings.left_out += len(codes) - len(rows)
+        rows = rows[np.argsort(codes[rows].astype(np.uint16), kind="stable")]  # 16 bits: radix sort
         ordered, trades = codes[rows], values(columns, rows)
         starts = np.flatnonzero(np.diff(ordered, prepend=-1))
         lengths = np.diff(starts, append=len(rows))

@@ -141,14 +141,15 @@ def test_what_is_told_is_the_same_whatever_the_commits(compiled: bool) -> None:
         assert (first, last) == (min(parts)[0], max(each[1] for each in parts))
 
 
+@pytest.mark.parametrize("more", [7, 1 << 16])
 @pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=compiled_only)])
-def test_trades_of_instruments_without_room_are_counted_and_the_others_judged(compiled: bool) -> None:
-    found, count = recent(compiled=compiled), INSTRUMENTS + 7
+def test_trades_of_instruments_without_room_are_counted_and_the_others_judged(compiled: bool, more: int) -> None:
+    found, count = recent(compiled=compiled), INSTRUMENTS + more
     names = [Instrument("X", f"S{number}", "print", "", 1, 0) for number in range(count)]
     codes = np.concatenate((np.arange(count), np.zeros(100, np.int64)))
     prices = np.ones(len(codes))
     prices[-1] = 1000
     told = list(found.feed(names, np.arange(count), columns_of(count, codes, prices, np.ones(len(codes)))))
-    assert found.rings.left_out == 7
+    assert found.rings.left_out == more
     assert [each.rows.tolist() for each in told] == []  # S0 is not a symbol of the rules
     assert found.rings.count.sum() == INSTRUMENTS + 100
