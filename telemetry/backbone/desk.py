@@ -9,6 +9,7 @@ from time import monotonic
 
 from telemetry.backbone import Partial, Quarantined, Status, Verdict
 from telemetry.backbone.dispatcher import Dispatcher
+from telemetry.backbone.handed import Handed
 from telemetry.backbone.leases import Close, Send
 from telemetry.load import Load, Rate
 
@@ -40,7 +41,7 @@ class Desk:
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more
         self._inbox: deque[Partial | Quarantined] = deque()
-        self._arrived = asyncio.Event()
+        self._awaited: Handed[None] | None = None  # by the aggregator, while there is nothing for it
         self._failure: BaseException | None = None
         self._closed = False
 
@@ -70,15 +71,16 @@ class Desk:
             self.refused += 1
             return
         self._inbox.append(partial)
-        self._arrived.set()
         if known:
             self.push()
+        self._tell()
 
     async def results(self) -> list[Partial | Quarantined]:
-        """Wait for at least one, take all. Raises what went wrong while leases were sent."""
+        """Wait for at least one, take all. Raises what went wrong while leases were sent. One task waits at a time; it
+        goes on as soon as there is one: a turn of the event loop later all connections would have been read first."""
         while not self._inbox and self._failure is None:
-            self._arrived.clear()
-            await self._arrived.wait()
+            self._awaited = Handed(loop=self._loop)
+            await self._awaited
         if self._failure is not None:
             raise self._failure
         results = list(self._inbox)
@@ -108,7 +110,7 @@ class Desk:
                 pass
         except Exception as error:  # raised where somebody waits, not into the event loop
             self._failure = error
-            self._arrived.set()
+            self._tell()
             return
         self._arm()
 
@@ -136,8 +138,18 @@ class Desk:
                 self._close(instruction.worker)
             else:
                 self._inbox.append(instruction)
-                self._arrived.set()
         self.push()
+        self._tell()
+
+    def _tell(self) -> None:
+        """There is something for the aggregator. Within a task no other one can go on, so it does in the next turn."""
+        if (awaited := self._awaited) is None or not (self._inbox or self._failure):
+            return
+        self._awaited = None
+        if asyncio.current_task(self._loop) is None:
+            _arrived(awaited)
+        else:
+            self._loop.call_soon(_arrived, awaited)
 
     def _arm(self) -> None:
         if self._release is None and (until := self._dispatcher.coalescing()) is not None:
@@ -161,3 +173,8 @@ class Desk:
         self._timer = None
         self._listen()
         self._carry_out(self._dispatcher.tick(monotonic()))
+
+
+def _arrived(awaited: Handed[None]) -> None:
+    if not awaited.done():  # cancelled
+        awaited.set_result(None)

@@ -99,6 +99,49 @@ async def test_results_of_no_lease_are_refused_when_too_many_wait_but_those_of_a
     it.desk.close()
 
 
+async def test_who_awaits_results_goes_on_in_the_callback_that_takes_one_and_out_of_a_task_in_the_next_turn() -> None:
+    it = Carrier()
+    it.join("a")
+    await it.available(1)
+    told: list[int] = []
+    seen: list[int] = []
+
+    async def wait() -> None:
+        told.append(len(await it.desk.results()))
+
+    def take() -> None:
+        it.desk.received(partial(it.sent[0], attempt=998))
+        seen.append(len(told))
+
+    waiting = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(take)
+    async with asyncio.timeout(10):
+        await waiting
+    again = asyncio.create_task(wait())
+    await asyncio.sleep(0)
+    take()
+    it.desk.received(partial(it.sent[0]))
+    async with asyncio.timeout(10):
+        await again
+    assert (seen, told) == ([1, 1], [1, 2])
+    it.desk.close()
+
+
+async def test_who_is_cancelled_while_results_are_awaited_loses_none() -> None:
+    it = Carrier()
+    it.join("a")
+    await it.available(1)
+    waiting = asyncio.create_task(it.desk.results())
+    await asyncio.sleep(0)
+    it.desk.received(partial(it.sent[0]))
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    assert await it.desk.results() == [partial(it.sent[0])]
+    it.desk.close()
+
+
 async def test_what_goes_wrong_while_a_lease_is_sent_is_raised_where_results_are_awaited() -> None:
     def carry(send: Send) -> int | None:
         raise Stop("the journal is damaged")
