@@ -1,7 +1,7 @@
 """Which keys were seen: the last `capacity` trades' keys and requests' keys, exactly, in flat memory.
 
-    trade key      ring 32 bytes (digest 16, fingerprint 8, sequence number 8) + slots 8 to 16 bytes
-    request key    ring 56 bytes (and fingerprint 8 more, counts 8, first_seq 8)   + slots 8 to 16 bytes
+    trade key      ring 32 bytes (digest 16, fingerprint 8, sequence number 8) + slots 13 to 21 bytes
+    request key    ring 56 bytes (and fingerprint 8 more, counts 8, first_seq 8)   + slots 13 to 21 bytes
 
 Rules of this file: a key of a trade is claimed when its request joins a commit group, in journal order; the commit
 settles it, and when commits fail all that are not settled are released. An entry whose sequence number is
@@ -21,7 +21,8 @@ import numpy as np
 from gateway.ingestion.compiled_slots import CompiledSlots
 from gateway.ingestion.digest_table import Ring
 from gateway.ingestion.entries import FOUR, PRINT, SEQ, U64
-from gateway.ingestion.slots import I64, Claimed, MakeSlots, Mask, Slots
+from gateway.ingestion.slots import Claimed, MakeSlots, Slots
+from gateway.ingestion.tags import I64, Mask
 from telemetry.backbone.record import Record
 from telemetry.digests import Keys
 from telemetry.errors import TryAgain
@@ -84,7 +85,7 @@ class KeyIndex:
     def __init__(self, capacity: int = CAPACITY, *, pending: int = PENDING, slots: MakeSlots = Slots) -> None:
         """At most so many keys are `pending`: claimed, and neither settled nor released."""
         self._ring = Ring(capacity, pending=pending, slots=slots)
-        self._ring.entries.take_quiet_pages(0)
+        self._ring.take_quiet_pages(0)
 
     @property
     def newest_seq(self) -> int:
@@ -121,7 +122,7 @@ class KeyIndex:
     def settle(self, count: int, newest_seq: int) -> None:
         """The first `count` keys, and trades up to `newest_seq`, with a key or without, are committed."""
         self._ring.settle(count, newest_seq)
-        self._ring.entries.take_quiet_pages(count)
+        self._ring.take_quiet_pages(count)
 
     def release(self) -> None:
         """Forget all keys that are pending: their commits failed."""

@@ -10,33 +10,28 @@ import numpy.typing as npt
 from gateway.ingestion.pages import QuietPages, reserve, take_pages
 
 U64 = npt.NDArray[np.uint64]
-U32 = npt.NDArray[np.uint32]
 FOUR = 4  # words of an entry that is a trade's key
 LOW, HIGH, PRINT, SEQ = range(FOUR)  # the words that every entry begins with
+LINE = 8  # words: the memory is of whole lines of the processor's caches
+_WORTH = 1 << 18  # words whose memory is taken together
 AHEAD = 1 << 17  # entries whose memory is taken before they come
 # Those of so many, at least and at most, are taken in quiet times: of as many as were used.
 QUIET_AHEAD, MOST_QUIET_AHEAD = 3 << 17, 1 << 21
-CROWDED = 0.75  # of the slots that find these entries, never more are in use
 
 
 class Entries:
-    """A ring of entries of some 64-bit words. Its memory is reserved at once, and used only as it fills.
+    """A ring of entries of some 64-bit words, and memory `behind` it for slots, which may also be where entries will
+    come later. It is reserved at once, and used only as it fills."""
 
-    Until then it is lent to slots. With so many slots the ring never comes further than to CROWDED times that many
-    entries: there their memory begins, and it has come back, for entries, when the ring comes to it. So memory that was
-    taken for a table is not given back and taken anew.
-    """
-
-    def __init__(self, size: int, words: int, quiet_pages: QuietPages | None = None) -> None:
+    def __init__(self, size: int, words: int, behind: int = 0, quiet_pages: QuietPages | None = None) -> None:
         self.size, self.words = size, words
-        self.flat: U64 = reserve(size * words)
-        self.rows: U64 = self.flat.reshape(size, words)
+        self.flat: U64 = reserve(-(-(size * words + behind) // LINE) * LINE)  # the ring's words first
+        self.rows: U64 = self.flat[: size * words].reshape(size, words)
         self.view = self.flat.data  # plain integers, quicker for a few
         self._taken = 0  # entries whose memory is there
         self._wanted = 0  # those whose memory is there after a quiet time
+        self._slots_taken = self._slots_wanted = 0  # the same of slots, in words
         self._quiet_pages = quiet_pages or QuietPages()
-        self._reached = 0  # entries that were ever written, or about to be
-        self._slots = 0  # for which memory was ever asked
 
     def take_pages(self, used: int) -> None:
         """Have the memory of the next entries ready, when so many were ever used."""
@@ -51,28 +46,18 @@ class Entries:
             start, self._wanted = max(self._wanted, used), min(used + ahead, self.size)
             self._quiet_pages.want(self.rows[start : self._wanted])
 
-    def reach(self, number: int) -> None:
-        """Entries before this number may be written to from now on."""
-        self._reached = max(self._reached, number)
+    def take_pages_of_slots(self, start: int, stop: int) -> None:
+        """Have the memory of these words ready, from where it is, when it is worth a thread."""
+        start = max(start, self._slots_taken)
+        if stop - start >= _WORTH:
+            self._slots_taken = stop
+            take_pages(self.flat[start:stop])
 
-    def lend(self, slots: int) -> U32:
-        """Memory of so many slots, all 0: that of entries that will come when others have more slots, or else its own.
-        The borrower of fewer slots writes to it no more. Where memory is taken in quiet times, so is that of the next
-        slots, which are twice as many."""
-        lent = self._later(slots) if slots > self._slots else None
-        self._slots = max(slots, self._slots)
-        if self._wanted and (following := self._later(2 * slots)) is not None:
-            self._quiet_pages.want(following)
-        # np.empty would be in huge pages: a pause for each
-        return np.zeros(slots, np.uint32) if lent is None else lent
-
-    def _later(self, slots: int) -> U32 | None:
-        """That of entries which so many slots are too few to find; None where entries were, or will never be."""
-        start = int(CROWDED * slots)
-        stop = start - (-slots // (2 * self.words))
-        if self._reached > start or stop > self.size:
-            return None
-        return self.flat[start * self.words : start * self.words + slots // 2].view(np.uint32)
+    def take_quiet_pages_of_slots(self, start: int, stop: int) -> None:
+        """Have the memory of these words ready after a quiet time, from where it is."""
+        if stop > self._slots_wanted:
+            start, self._slots_wanted = max(start, self._slots_wanted), stop
+            self._quiet_pages.want(self.flat[start:stop])
 
     def spans(self, number: int, count: int) -> list[tuple[int, int]]:
         """The places of so many entries from the one with this number on: one span, or two around the ring's end."""

@@ -1,29 +1,22 @@
 """The slots that find entries by their digests, in NumPy; compiled_slots.py has the same in compiled code.
 
-A slot is 32 bits: the entry's place plus one and, in the bits that are left, a few bits of its digest, so that a search
-rarely touches the entries in vain. 0 is a free slot. Linear probing; slots are never freed one by one.
+Buckets of slots fill from the left; who finds one full goes on in the next one of the part. Slots are never freed one
+by one, but left out when their part is moved (see growth.py) and their entry has been written over.
 """
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from gateway.ingestion.entries import FOUR, HIGH, LOW, PRINT, SEQ, U64, Entries
-from gateway.ingestion.pages import take_pages
+from gateway.ingestion.growth import BUCKET, PARTS, Growth
+from gateway.ingestion.tags import I64, Mask, Tags, Way, Ways
 from telemetry.digests import Keys
 
-I64 = npt.NDArray[np.int64]
-Mask = npt.NDArray[np.bool_]
-Tags = npt.NDArray[np.uint32]
-
-MANY = 1 << 17  # slots whose memory is taken, and which are filled, in a thread
 FEW = 16  # up to here a plain loop is faster than NumPy
-_MASK64 = (1 << 64) - 1
 
 
 class Claimed(NamedTuple):
@@ -38,101 +31,138 @@ class Claimed(NamedTuple):
 class Slots:
     """Slots in NumPy, and one by one for a few."""
 
-    def __init__(self, count: int, places: int, memory: Tags | None = None) -> None:
-        """So many slots, in this memory, which is all 0, or in their own."""
-        self.count = count
+    def __init__(self, entries: Entries, growth: Growth) -> None:
+        """For these entries, and in the memory that they have."""
         self.used = 0
-        self._warmed = 0
-        self.place_bits = places.bit_length()
-        self._shift = 64 - (count.bit_length() - 1)
-        self._tag_mask = (1 << (32 - self.place_bits)) - 1
-        # Also where the digests' secret is a known one, nobody can choose keys that meet in one slot.
-        self._factor = secrets.randbits(64) | 1
-        self._table = np.zeros(count, np.uint32) if memory is None else memory
-        self._view = self._table.data
-        self._taking = take_pages(self._table) if count >= MANY else None
+        self._taken = 0  # slots that were ever taken
+        self._rests = 0  # nothing is due before so many are
+        self._entries, self._growth = entries, growth
+        self._tags = Tags(entries.size, growth)
+        self._doubt = self._doubted = False  # entries were taken back; before the parts that move now began to
+        self._table = entries.flat
+        self._lines = entries.flat.reshape(-1, BUCKET)
 
-    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
-        """Begin to take up the entries at these places in a thread, which has ended when `warm` says so. False where
-        that does not pay: this code would hold the interpreter's lock, and everything else would wait for it."""
-        return False
+    def make_room(self, added: int, number: int) -> None:
+        """Move the parts that are due before so many entries are taken up, from `number` on."""
+        if self._taken + added < self._rests:
+            return
+        growth, behind = self._growth, number + added  # what they will write over is found no more, see digest_table
+        while growth.split or growth.begin(self._taken, self.used + added, min(behind, self._entries.size)):
+            if growth.split == PARTS:
+                self._doubted, self._doubt = self._doubt, False
+            due = growth.due(self._taken + added)
+            while growth.split > due:
+                self._move(behind)
+                growth.split -= 1
+            if growth.split:
+                break
+        self._rests = growth.next_due(self._taken, self.used)
 
-    def wait(self) -> None:
-        """Until the entries that were to be taken up in a thread are."""
+    def doubt(self) -> None:
+        """Entries were taken back: slots that were taken for them may point to others."""
+        self._doubt = True
 
-    def warm(self, slots: int) -> bool:
-        """Touch the memory of the next `slots` slots; True when that was the last of it."""
-        if self._taking is not None and self._taking.is_alive():
-            return False
-        self._table[self._warmed : self._warmed + slots] = 0
-        self._warmed += slots
-        return self._warmed >= self.count
-
-    def find_one(self, low: int, high: int, entries: Entries, horizon: int) -> int:
+    def find_one(self, low: int, high: int, horizon: int) -> int:
         """The place of this digest, -1 when it is not there or its sequence number is `horizon` or before."""
-        return self._search_one(low, high, self._slot(low), entries, horizon)[0]
+        return self._find_one(self._tags.way(low, high), low, high, horizon)
 
-    def put_one(self, low: int, high: int, place: int) -> None:
-        """Take up the entry at `place`."""
-        self._take_one(self._slot(low), (high & self._tag_mask) << self.place_bits | place + 1)
-        self.used += 1
+    def _find_one(self, way: Way, low: int, high: int, horizon: int) -> int:
+        at, words, (bucket, begin, end, tag) = self._entries.view, self._entries.words, way
+        shift, mask = self._tags.shift, self._tags.place_mask
+        while True:
+            for slot in range(bucket * BUCKET, (bucket + 1) * BUCKET):
+                if not (value := at[slot]):
+                    return -1
+                if (value ^ tag) >> shift == 0:
+                    place = (value & mask) - 1
+                    word = place * words
+                    if at[word] == low and at[word + HIGH] == high and at[word + SEQ] > horizon:
+                        return place
+            bucket = bucket + 1 if bucket + 1 < end else begin
 
-    def find(self, digests: U64, entries: Entries, horizon: int) -> I64:
+    def find(self, digests: U64, horizon: int) -> I64:
         """As `find_one`, for each of many."""
-        return self._search(digests, entries, horizon)[0]
+        return self._find(self._tags.ways(digests), digests, horizon)
 
-    def put(self, entries: Entries, start: int, stop: int) -> None:
-        """Take up the entries at these places."""
-        slot, tag = self._hashes(entries.rows[start:stop])
-        self._take(slot, tag << np.uint32(self.place_bits) | np.arange(start + 1, stop + 1, dtype=np.uint32))
+    def _find(self, ways: Ways, digests: U64, horizon: int) -> I64:
+        found = np.full(len(digests), -1, np.int64)
+        rows, shift = np.arange(len(digests)), np.uint64(self._tags.shift)
+        while rows.size > FEW:  # a long way for a few
+            lines = self._lines.take(ways.bucket, 0)
+            row, column = np.nonzero((lines ^ ways.tag[:, None]) >> shift == 0)
+            taken = lines[row, column] != 0
+            row, column = row[taken], column[taken]
+            place = self._tags.place(lines[row, column])
+            entry = self._entries.rows.take(place, 0)
+            same = (entry[:, :PRINT] == digests[rows[row]]).all(axis=1) & (entry[:, SEQ] > np.uint64(horizon))
+            found[rows[row[same]]] = place[same]
+            left = (found[rows] < 0) & (lines[:, -1] != 0)
+            rows, ways = rows[left], ways.on(left).of(left)
+        for one, (low, high) in zip(rows.tolist(), digests[rows].tolist(), strict=True):
+            found[one] = self.find_one(low, high, horizon)
+        return found
 
-    def claim(self, keys: Keys, first_seq: int, entries: Entries, number: int, horizon: int, only_new: bool) -> Claimed:
+    def put_one(self, low: int, high: int, number: int) -> None:
+        """Take up the entry of this number."""
+        self._put_one(self._tags.way(low, high), number)
+
+    def _put_one(self, way: Way, number: int) -> None:
+        self._take_one(way, way.tag | self._tags.reference(number))
+        self._count(1)
+
+    def put(self, number: int, count: int) -> None:
+        """Take up so many entries from this number on."""
+        numbers = np.arange(number, number + count)
+        self._put(self._tags.ways(self._entries.rows.take(numbers % self._entries.size, 0)), numbers)
+
+    def claim(self, keys: Keys, first_seq: int, number: int, horizon: int, only_new: bool) -> Claimed:
         """Take up the keys that are new as entries from `number` on; nothing when there is a conflict, or a duplicate
         and `only_new`. The new trades of the batch, with a key or without, have the sequence numbers from `first_seq`.
         """
         if len(keys.given) <= FEW:
-            return self._claim_few(keys, first_seq, entries, number, horizon, only_new)
+            return self._claim_few(keys, first_seq, number, horizon, only_new)
         rows = np.flatnonzero(keys.given)
         digests, prints = keys.digests[rows], keys.fingerprints[rows]
-        place, slots = self._search(digests, entries, horizon)
+        ways = self._tags.ways(digests)
+        place = self._find(ways, digests, horizon)
         first = _first_rows(digests)
         known = place >= 0
         again = known if first is None else known | (first != np.arange(len(rows)))
         fresh, held = None, 0
         if again.any():
             expected = prints if first is None else prints[first]
-            expected = np.where(known, entries.rows[place, PRINT], expected)
+            expected = np.where(known, self._entries.rows[place, PRINT], expected)
             fresh = np.ones(len(keys.given), np.bool_)
             fresh[rows[again]] = False
             if only_new or (expected != prints).any():  # they differ only where there is an earlier one
                 return Claimed(0, fresh, 0, rows[expected != prints].tolist())
-            held = int(entries.rows[place[known], SEQ].max(initial=0))
-            digests, prints, rows, slots = (column[~again] for column in (digests, prints, rows, slots))
+            held = int(self._entries.rows[place[known], SEQ].max(initial=0))
+            digests, prints, rows = (column[~again] for column in (digests, prints, rows))
+            ways = ways.of(~again)
         block = np.empty((len(rows), FOUR), np.uint64)
         block[:, :PRINT], block[:, PRINT] = digests, prints
         block[:, SEQ] = first_seq + (rows if fresh is None else (np.cumsum(fresh) - 1)[rows])
-        entries.write(number, block)
-        tag = (digests[:, HIGH] & np.uint64(self._tag_mask)).astype(np.uint32)
-        places = (number + np.arange(len(rows))) % entries.size + 1
-        self._take(slots, tag << np.uint32(self.place_bits) | places.astype(np.uint32))
+        self._entries.write(number, block)
+        self._put(ways, number + np.arange(len(rows)))
         return Claimed(len(rows), fresh, held, [])
 
-    def _claim_few(
-        self, keys: Keys, first_seq: int, entries: Entries, number: int, horizon: int, only_new: bool
-    ) -> Claimed:
-        new: dict[tuple[int, int], tuple[int, int, int]] = {}  # digest -> fingerprint, sequence number, slot
+    def _claim_few(self, keys: Keys, first_seq: int, number: int, horizon: int, only_new: bool) -> Claimed:
+        new: dict[tuple[int, int], tuple[int, int, Way]] = {}  # digest -> fingerprint, sequence number, way
         fresh: list[bool] = []
         conflicts, held, seq = [], 0, first_seq
         rows = zip(keys.given.tolist(), keys.digests.tolist(), keys.fingerprints.tolist(), strict=True)
         for row, (given, (low, high), fingerprint) in enumerate(rows):
             earlier: Sequence[int] | None = None
             if given:
-                place, slot = self._search_one(low, high, self._slot(low), entries, horizon)
+                way = self._tags.way(low, high)
+                place = self._find_one(way, low, high, horizon)
                 if place >= 0:
-                    earlier = entries.entry(place)[PRINT:FOUR]
+                    earlier = self._entries.entry(place)[PRINT:FOUR]
                     held = max(held, earlier[1])
-                elif (earlier := new.get((low, high))) is None:
-                    new[low, high] = fingerprint, seq, slot
+                elif (low, high) in new:
+                    earlier = new[low, high][:2]
+                else:
+                    new[low, high] = fingerprint, seq, way
             if earlier is None:
                 seq += 1
             elif earlier[0] != fingerprint:
@@ -144,81 +174,63 @@ class Slots:
             mask = np.array(fresh)
             if conflicts or only_new:
                 return Claimed(0, mask, 0, conflicts)
-        for index, ((low, high), (fingerprint, seq, slot)) in enumerate(new.items(), number):
-            place = index % entries.size
-            entries.write_one(place, (low, high, fingerprint, seq))
-            self._take_one(slot, (high & self._tag_mask) << self.place_bits | place + 1)
-        self.used += len(new)
+        for index, ((low, high), (fingerprint, seq, way)) in enumerate(new.items(), number):
+            self._entries.write_one(index % self._entries.size, (low, high, fingerprint, seq))
+            self._put_one(way, index)
         return Claimed(len(new), mask, held, [])
 
-    def _slot(self, low: int) -> int:
-        return (low * self._factor & _MASK64) >> self._shift
+    def _put(self, ways: Ways, numbers: I64) -> None:
+        """As `put`, where that is known."""
+        self._take(ways, ways.tag | self._tags.references(numbers))
+        self._count(len(numbers))
 
-    def _hashes(self, digests: U64) -> tuple[I64, Tags]:
-        """First slot and tag of each digest."""
-        slot = (digests[:, LOW] * np.uint64(self._factor)) >> np.uint64(self._shift)
-        return slot.view(np.int64), (digests[:, HIGH] & np.uint64(self._tag_mask)).astype(np.uint32)
+    def _count(self, added: int) -> None:
+        self.used += added
+        self._taken += added
 
-    def _search_one(self, low: int, high: int, slot: int, entries: Entries, horizon: int) -> tuple[int, int]:
-        """(place or -1, the slot where the search ended) of one digest."""
-        view, words, at, wrap, bits = self._view, entries.words, entries.view, self.count - 1, self.place_bits
-        tag, place_mask = high & self._tag_mask, (1 << bits) - 1
-        while value := view[slot]:
-            if value >> bits == tag:
-                place = (value & place_mask) - 1
-                word = place * words
-                if at[word] == low and at[word + HIGH] == high and at[word + SEQ] > horizon:
-                    return place, slot
-            slot = (slot + 1) & wrap
-        return -1, slot
+    def _take_one(self, way: Way, value: int) -> None:
+        """Write into the first free slot."""
+        table, bucket = self._entries.view, way.bucket
+        while table[(bucket + 1) * BUCKET - 1]:
+            bucket = bucket + 1 if bucket + 1 < way.end else way.begin
+        slot = bucket * BUCKET
+        while table[slot]:
+            slot += 1
+        table[slot] = value
 
-    def _search(self, digests: U64, entries: Entries, horizon: int) -> tuple[I64, I64]:
-        """As `_search_one`, from the first slot of each."""
-        found = np.full(len(digests), -1, np.int64)
-        ends, tag = self._hashes(digests)
-        slot, row = ends, np.arange(len(digests))
-        bits, place_mask, wrap = np.uint32(self.place_bits), np.uint32((1 << self.place_bits) - 1), self.count - 1
-        while row.size > FEW:  # a long way for a few
-            value = self._table.take(slot)
-            taken = np.flatnonzero(value)
-            value, slot, row = value[taken], slot[taken], row[taken]
-            fits = np.flatnonzero(value >> bits == tag.take(row))
-            if fits.size:
-                place = (value[fits] & place_mask).astype(np.int64) - 1
-                entry = entries.rows.take(place, 0)
-                same = (entry[:, :PRINT] == digests[row[fits]]).all(axis=1)
-                same &= entry[:, SEQ] > np.uint64(horizon)
-                found[row[fits[same]]] = place[same]
-                keep = np.ones(len(row), np.bool_)
-                keep[fits[same]] = False
-                slot, row = slot[keep], row[keep]
-            slot = (slot + 1) & wrap
-            ends[row] = slot
-        for at, begin, (low, high) in zip(row.tolist(), slot.tolist(), digests[row].tolist(), strict=True):
-            found[at], ends[at] = self._search_one(low, high, begin, entries, horizon)
-        return found, ends
-
-    def _take_one(self, slot: int, value: int) -> None:
-        """Write into the first free slot from this one on."""
-        view, wrap = self._view, self.count - 1
-        while view[slot]:
-            slot = (slot + 1) & wrap
-        view[slot] = value
-
-    def _take(self, slot: I64, value: Tags) -> None:
+    def _take(self, ways: Ways, values: U64) -> None:
         """As `_take_one`, for each of many."""
-        self.used += len(value)
-        table, wrap = self._table, self.count - 1
-        while value.size > FEW:
-            free = np.flatnonzero(table.take(slot) == 0)
-            table[slot[free]] = value[free]  # of two that want one slot the last stays
-            left = np.flatnonzero(table.take(slot) != value)
-            slot, value = (slot[left] + 1) & wrap, value[left]
-        for at, what in zip(slot.tolist(), value.tolist(), strict=True):
-            self._take_one(at, what)
+        while values.size > FEW:
+            used = np.count_nonzero(self._lines.take(ways.bucket, 0), axis=1)
+            slots, full = ways.bucket * BUCKET + np.minimum(used, BUCKET - 1), used == BUCKET
+            self._table[slots[~full]] = values[~full]  # of two that want one slot the last stays
+            left = np.flatnonzero(self._table.take(slots) != values)
+            ways, values = ways.on(full).of(left), values[left]
+        for row, value in enumerate(values.tolist()):
+            self._take_one(Way(*(int(column[row]) for column in ways)), value)
+
+    def _move(self, number: int) -> None:
+        """Move the last part that waits, without slots that find nothing any more when the next entry has this
+        number."""
+        growth, index = self._growth, self._growth.split - 1
+        begin, end = growth.old + index * growth.smaller, growth.new + index * growth.larger
+        part = self._lines[begin : begin + growth.smaller].reshape(-1)
+        values = part[part != 0]
+        self.used -= len(values)
+        values = values[self._tags.are_current(values, number)]
+        if self._doubted:
+            values = np.unique(values[self._tags.are_right(values, index, self._entries)])  # one that came again: twice
+        self._lines[end : end + growth.larger] = 0
+        values.sort()  # those of one bucket are together
+        ways = self._tags.moved(values, index)
+        slots = np.arange(len(values)) - np.searchsorted(ways.bucket, ways.bucket)
+        over = slots >= BUCKET
+        self._table[(ways.bucket * BUCKET + slots)[~over]] = values[~over]
+        self._take(ways.of(over), values[over])
+        self.used += len(values)
 
 
-MakeSlots = Callable[[int, int, Tags], Slots]  # from the number of slots, and of places; and memory, all 0
+MakeSlots = Callable[[Entries, Growth], Slots]
 
 
 def _first_rows(digests: U64) -> I64 | None:

@@ -19,6 +19,7 @@ from telemetry.frame import Array
 
 WORD_BYTES = 8
 PLAIN_BYTES = 32
+GROUP = 8  # words of 64 bits that are compared at once: a line of the processor's caches
 
 
 @part
@@ -82,6 +83,15 @@ def _checked_trailing_zeros(word: np.uint64) -> int:
 
 
 @part
+def _checked_alike(words: Array, place: int, mask: np.uint64, wanted: np.uint64) -> np.uint64:
+    bits = np.uint64(0)
+    for index in range(GROUP):
+        if words[place + index] & mask == wanted:
+            bits |= np.uint64(1) << np.uint64(index)
+    return bits
+
+
+@part
 def _checked_expect(array: Array, place: int) -> int:
     return place
 
@@ -104,3 +114,4 @@ expect = _choose("expect", _checked_expect)  # the processor may fetch this elem
 plain_size = _choose("plain_size", _checked_plain_size)  # characters of PLAIN_BYTES before one that ends a plain text
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0
+alike = _choose("alike", _checked_alike)  # a bit for each word of a GROUP that is as wanted where the mask has bits

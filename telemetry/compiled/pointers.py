@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from telemetry.compiled.memory import PLAIN_BYTES
+from telemetry.compiled.memory import GROUP, PLAIN_BYTES
 
 numba: Any = import_module("numba")  # has no types
 array_struct: Any = import_module("numba.np.arrayobj").make_array
@@ -93,6 +93,27 @@ def _trailing_zeros(typing: Any, word: Any) -> Any:
     return _I64(_U64), generate
 
 
+def _alike(typing: Any, pointer: Any, place: Any, mask: Any, wanted: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, place, mask, wanted = arguments
+        many = ir.VectorType(_WORD, GROUP)
+        address = builder.bitcast(builder.gep(values, [place]), many.as_pointer())
+        masked = builder.and_(builder.load(address, align=8), _repeated(builder, many, mask))
+        same = builder.icmp_unsigned("==", masked, _repeated(builder, many, wanted))
+        return builder.zext(builder.bitcast(same, ir.IntType(GROUP)), _WORD)
+
+    return _U64(pointer, _I64, _U64, _U64), generate
+
+
+def _repeated(builder: Any, many: Any, word: Any) -> Any:
+    """A vector of this word alone."""
+    first = ir.IntType(32)(0)
+    one = builder.insert_element(ir.Constant(many, ir.Undefined), word, first)
+    return builder.shuffle_vector(
+        one, ir.Constant(many, ir.Undefined), ir.Constant(ir.VectorType(first.type, GROUP), [0] * GROUP)
+    )
+
+
 def _expect(typing: Any, array: Any, place: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = array_struct(signature.args[0])(context, builder, arguments[0]).data
@@ -115,4 +136,5 @@ word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrins
 plain_size = numba.extending.intrinsic(_plain_size)
 double_at, half_at = numba.extending.intrinsic(_double_at), numba.extending.intrinsic(_half_at)
 expect = numba.extending.intrinsic(_expect)
+alike = numba.extending.intrinsic(_alike)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)

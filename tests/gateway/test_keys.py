@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Sequence
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -15,8 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.ingestion.digest_table import Ring
-from gateway.ingestion.entries import FOUR, SEQ, Entries
-from gateway.ingestion.slots import MANY, MakeSlots, Slots
+from gateway.ingestion.entries import FOUR, SEQ
+from gateway.ingestion.growth import BEGIN, BUCKET, FULL, PARTS, Growth
+from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, About, Record, decode_record, encode_record
 from telemetry.decode_compiled import available
@@ -338,64 +337,91 @@ def test_a_million_keys_cost_less_than_60_bytes_each(slots: MakeSlots) -> None:
     assert worst < 60
 
 
-def test_the_next_table_is_filled_step_by_step_beside_the_one_that_answers(slots: MakeSlots) -> None:
-    """Memory falls whenever a new table takes over; when one is built at a stroke it never does."""
-    index, memory = KeyIndex(1 << 20, slots=slots), [0]
-    every = fresh_keys(np.random.default_rng(3).integers(0, 1 << 63, (40_000, 2), np.uint64))
-    for row in range(0, 40_000, 2):
-        commit(index, Keys(*(getattr(every, name)[row : row + 2] for name in ("given", "digests", "fingerprints"))))
-        memory.append(index.memory_bytes)
-    assert sum(after < before for before, after in pairwise(memory)) >= 2
+@pytest.mark.parametrize("batch", [1, 2, 700])
+def test_slots_get_more_evenly_and_never_crowded(slots: MakeSlots, batch: int) -> None:
+    """Between two claims no more parts move than that many keys are worth, and those that wait are never too full."""
+    ring = Ring(1 << 20, pending=batch, slots=slots)
+    every = fresh_keys(np.random.default_rng(3).integers(0, 1 << 63, (84_000, 2), np.uint64))
+    growth, most, steps, sizes = ring._growth, 0, 0, set()
+    for row in range(0, 84_000, batch):
+        before = growth.split
+        keys = Keys(*(getattr(every, name)[row : row + batch] for name in ("given", "digests", "fingerprints")))
+        assert ring.claim(keys, row + 1, only_new=True).added == batch
+        ring.settle(ring.written, ring.written)
+        most = max(most, before - growth.split)
+        steps += growth.split < before
+        sizes.add(growth.larger)
+        assert row + batch <= FULL * BUCKET * PARTS * (growth.smaller if growth.split else growth.larger)
+    assert len(sizes) >= 3
+    assert most <= 2 + PARTS * batch / ((FULL - BEGIN) * BUCKET * PARTS * min(sizes)) * 1.1
+    assert steps >= min(PARTS, 5_000 / batch)
 
 
-def test_compiled_slots_take_up_old_entries_in_a_thread_and_others_do_not(slots: MakeSlots) -> None:
-    entries = Entries(1000, FOUR)
-    block = np.random.default_rng(5).integers(1, 1 << 63, (1000, FOUR), np.uint64)
-    entries.write(0, block)
-    table = slots(MANY, entries.size, entries.lend(MANY))
-    spans = entries.spans(600, 900)  # around the end of the ring
-    assert table.take_beside(entries, spans) == (slots is not Slots)
-    if slots is not Slots:
-        deadline = time.monotonic() + 10
-        while not table.warm(1):
-            assert time.monotonic() < deadline, "the slots were not filled"
-        found = table.find(block[:, :2], entries, 0)
-        taken = (np.arange(1000) < 500) | (np.arange(1000) >= 600)
-        assert (found == np.where(taken, np.arange(1000), -1)).all()
-        assert table.used == 900
+def test_parts_lie_where_no_entry_comes_before_they_have_moved_and_never_on_parts_that_wait() -> None:
+    growth, taken, places, added, lent = Growth(1_000_000, FOUR), 0, 1_000_000, 997, 0
+    while taken < 3 * places:
+        behind = taken + added
+        if growth.begin(taken, min(behind, int(FULL * growth.slots)), min(behind, places)):
+            in_place = growth.old == growth.new >= places * FOUR // BUCKET or growth.smaller == growth.larger
+            assert in_place or growth.old + PARTS * growth.smaller <= growth.new
+        growth.split = min(growth.split, growth.due(behind))
+        taken = behind
+        lowest = BUCKET * (growth.old if growth.split else growth.new)
+        if lowest < places * FOUR:
+            lent += 1
+            assert taken * FOUR <= lowest
+        end = BUCKET * (growth.new + PARTS * growth.larger)
+        assert end <= places * FOUR + (growth.behind if BUCKET * growth.new >= places * FOUR else 0)
+    assert lent > 100
+    assert growth.larger == growth.most
 
 
-class LateSlots(Slots):
-    """As if the thread that takes up old entries had no time before it is waited for."""
-
-    def __init__(self, count: int, places: int, memory: npt.NDArray[np.uint32]) -> None:
-        super().__init__(count, places, memory)
-        self._left: tuple[Entries, list[tuple[int, int]]] | None = None
-
-    def take_beside(self, entries: Entries, spans: list[tuple[int, int]]) -> bool:
-        self._left = entries, spans
-        return True
-
-    def wait(self) -> None:
-        if self._left is not None:
-            entries, spans = self._left
-            for start, stop in spans:
-                self.put(entries, start, stop)
-        self._left = None
-
-    def warm(self, slots: int) -> bool:
-        return self._left is None
+def test_what_is_left_behind_by_keys_that_were_taken_back_does_not_fill_the_table(slots: MakeSlots) -> None:
+    """Ten times as many as there are slots are claimed and taken back, others or the same again, and a part of them is
+    pending whenever slots get fewer; those that stay are known all the time."""
+    ring = Ring(20_000, pending=20_000, slots=slots)
+    generator = np.random.default_rng(19)
+    kept = fresh_keys(generator.integers(0, 1 << 63, (5_000, 2), np.uint64))
+    ring.claim(kept, 1, only_new=True)
+    ring.settle(ring.written, 5_000)
+    for turn in range(60):
+        if turn < 20:
+            gone = [fresh_keys(generator.integers(0, 1 << 63, (8_500, 2), np.uint64)) for _ in range(2)]
+        for number, keys in enumerate(gone):
+            assert ring.claim(keys, 5_001 + 8_500 * number, only_new=True).added == 8_500
+            assert (ring.find(keys.digests[:100]) >= 0).all()
+        ring.release()
+        assert (ring.find(kept.digests) == np.arange(5_000)).all()
+        assert (ring.find(gone[0].digests[:100]) < 0).all()
+        assert ring._slots.used <= FULL * ring._growth.slots
 
 
-@pytest.mark.parametrize("batch", [100, 3000])
-def test_a_table_that_gets_crowded_waits_for_the_thread_that_fills_the_next_one(batch: int) -> None:
-    index = KeyIndex(50_000, pending=5_000, slots=LateSlots)
-    every = np.random.default_rng(17).integers(0, 1 << 63, (90_000, 2), np.uint64)
-    for start in range(0, len(every), batch):
-        commit(index, fresh_keys(every[start : start + batch]))
-        if start % 6000 == 0:
-            end = start + batch
-            assert index.lookup(every[max(end - 50_000, 0) : end])[0].all()
+@pytest.mark.parametrize("doubt", [False, True])
+def test_compiled_slots_move_the_same_as_those_in_numpy(doubt: bool) -> None:
+    """The same factors, entries and steps: the same slots in each bucket."""
+    if not available():
+        pytest.skip("numba is not installed")
+    rings = [Ring(30_000, pending=10_000, slots=make) for make in (Slots, compiled_slots())]
+    rings[0]._slots._tags.factors = rings[1]._slots._tags.factors
+    generator, kept = np.random.default_rng(23), 0
+    for turn in range(40):
+        keys = fresh_keys(generator.integers(0, 1 << 63, (3_000, 2), np.uint64))
+        for ring in rings:
+            assert ring.claim(keys, kept + 1, only_new=True).added == 3_000
+            if doubt and turn % 3 == 0:
+                ring.release()
+            else:
+                ring.settle(ring.written, kept + 3_000)
+        kept = rings[0].newest_seq
+        assert rings[0]._growth.spread == rings[1]._growth.spread
+        assert rings[0]._slots.used == rings[1]._slots.used
+    slots_of_both = [ring.entries.flat[FOUR * 40_000 :] for ring in rings]
+    assert np.count_nonzero(slots_of_both[0]) > 20_000
+    for part in range(PARTS):
+        begin, size = rings[0]._growth.new + part * rings[0]._growth.larger, rings[0]._growth.larger
+        first, second = (ring.entries.flat[BUCKET * begin : BUCKET * (begin + size)] for ring in rings)
+        if part >= rings[0]._growth.split:
+            assert np.sort(first).tolist() == np.sort(second).tolist()
 
 
 def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are_known_and_forgotten(
@@ -422,36 +448,6 @@ def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are
             assert window.all()
             assert found.sum() == len(window)
             assert (seqs[found] == np.arange(index.newest_seq - len(window) + 1, index.newest_seq + 1)).all()
-
-
-def test_slots_are_lent_the_memory_of_entries_that_come_later_than_they_are_in_use() -> None:
-    entries = Entries(100_000, FOUR)
-    small, large = entries.lend(1 << 14), entries.lend(1 << 16)
-    entries.reach(int(0.75 * (1 << 14)))  # the most that are found by the small ones
-    assert np.shares_memory(small, entries.rows[int(0.75 * (1 << 14)) :])
-    assert np.shares_memory(large, entries.rows[int(0.75 * (1 << 16)) : int(0.875 * (1 << 16))])
-    assert not np.shares_memory(large, entries.rows[: int(0.75 * (1 << 16))])
-    small[:] = 1
-    assert not large.any()
-    assert (len(small), len(large)) == (1 << 14, 1 << 16)
-
-
-@pytest.mark.parametrize(
-    "slots",
-    [pytest.param(1 << 15, id="as many as before"), pytest.param(1 << 17, id="behind the end of the ring")],
-)
-def test_slots_have_their_own_memory_where_that_of_later_entries_is_not_all_0(slots: int) -> None:
-    entries = Entries(100_000, FOUR)
-    entries.lend(1 << 15)[:] = 1
-    own = entries.lend(slots)
-    assert not own.any()
-    assert not np.shares_memory(own, entries.flat)
-
-
-def test_slots_have_their_own_memory_when_entries_were_written_where_it_would_be() -> None:
-    entries = Entries(100_000, FOUR)
-    entries.reach(int(0.75 * (1 << 15)) + 1)
-    assert not np.shares_memory(entries.lend(1 << 15), entries.flat)
 
 
 def test_a_run_larger_than_the_window_keeps_its_last_keys(slots: MakeSlots) -> None:

@@ -14,6 +14,7 @@ import numpy.typing as npt
 import pytest
 
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
+from gateway.ingestion.growth import Growth
 from gateway.ingestion.pages import QuietPages, take_pages
 
 SIZE = 4 << 20
@@ -65,15 +66,27 @@ def test_entries_take_no_memory_that_was_used_before() -> None:
     assert share_there(Entries(1 << 20, FOUR).rows) == 0
 
 
-def test_in_a_quiet_time_memory_is_taken_for_the_next_entries_and_for_twice_the_slots() -> None:
-    entries, slots = Entries(1 << 20, FOUR, QuietPages(lambda: 0.0)), 1 << 19
+def test_in_a_quiet_time_memory_is_taken_for_the_next_entries_and_for_the_next_slots() -> None:
+    growth = Growth(1 << 20, FOUR)
+    entries, (start, stop) = Entries(1 << 20, FOUR, growth.behind, QuietPages(lambda: 0.0)), growth.next_words()
+    start, stop = 4 * start, 4 * stop  # slots of a later step, which are worth it
     entries.take_quiet_pages(1)
-    entries.lend(slots)
-    wanted = [entries.rows[1 : 1 + QUIET_AHEAD], entries.rows[3 * slots // 2 : 3 * slots // 2 + slots // 4]]
+    entries.take_quiet_pages_of_slots(start, stop)
+    wanted = [entries.rows[1 : 1 + QUIET_AHEAD], entries.flat[start:stop]]
     deadline = time.monotonic() + 10
     while min(map(share_there, wanted)) < 0.99:  # the page at an end is that of others too
         assert time.monotonic() < deadline, "the memory did not come"
-    assert share_there(entries.rows[1 + QUIET_AHEAD : 3 * slots // 2]) < 0.9  # large pages reach behind the end
+    assert share_there(entries.rows[QUIET_AHEAD + 2000 :]) < 0.9  # large pages reach behind the end
+
+
+def test_memory_of_slots_is_taken_evenly_before_they_come_and_all_of_it_when_they_do() -> None:
+    growth = Growth(1 << 20, FOUR)
+    start, stop = growth.next_words()
+    shares = [(growth.soon(used)[1] - start) / (stop - start) for used in range(0, growth.slots // 2, 100)]
+    assert shares[0] == 0
+    assert shares[-1] == 1
+    assert shares == sorted(shares)
+    assert np.diff(shares).max() < 0.02
 
 
 def test_memory_is_taken_in_a_quiet_time_and_not_while_the_process_works() -> None:
