@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from gateway.state.beside import Begin, Beside, at_once
 from gateway.state.bursts import Bursts, CompiledBursts, NumpyBursts
 from gateway.state.cells import Cells
 from gateway.state.held import Held
@@ -23,7 +21,6 @@ from telemetry.patterns import Ints
 
 _SHARE = 2  # of the cap of atoms: there may be one fine cell to two atoms
 RANGES = 256  # that wait to be taken in: of single trades too, with few rows each, that is some three milliseconds
-AHEAD = 4  # pieces that are begun and not over, some milliseconds of work each
 
 
 @dataclass(frozen=True)
@@ -36,24 +33,23 @@ class Parts:
     coarsen: Coarsen = coarsen
     take: Callable[[], Take] = lambda: plainly
     rows: int = 8_192  # that wait to be taken in: some milliseconds of work
-    begin: Callable[[], Begin] = lambda: at_once
 
 
 def compiled_parts(take_pages: Callable[[Ints], object] = lambda _: None) -> Parts:
     """The quickest; `take_pages` takes the memory of an array in a thread. Raises ImportError where nothing can be
     compiled."""
     to_level = import_module("telemetry.compiled.tally").coarsen
-    tally = partial(CompiledTally, take_pages)
-    return Parts(tally, CompiledBursts, CompiledLargest, to_level, CompiledTake, rows=131_072, begin=Beside)
+    return Parts(
+        partial(CompiledTally, take_pages), CompiledBursts, CompiledLargest, to_level, CompiledTake, rows=65_536
+    )
 
 
 class Patterns(Held):
-    """All of it, what waits to be taken in, and what is being taken in: whoever reads calls `take_in` before."""
+    """All of it, and what waits to be taken in."""
 
     def __init__(self, atoms: int, parts: Parts) -> None:
         super().__init__(Cells(max(1, atoms // _SHARE), parts.tally, parts.coarsen), parts.bursts(), parts.largest())
-        self._take, self._begin, self._most = parts.take(), parts.begin(), parts.rows
-        self._ends = deque[Callable[[], object]]()  # of what is being taken in, and of what comes after that
+        self._take, self._most = parts.take(), parts.rows
         self._waiting: list[Waiting] = []
         self._rows = 0  # of those that wait
 
@@ -64,40 +60,20 @@ class Patterns(Held):
         self._waiting.append(Waiting(ids, first_seq, of))
         self._rows += of.rows()
         if self._rows > self._most or len(self._waiting) >= RANGES:
-            self._take_in_beside(self._waits())
+            self.take_in()
 
     def take_in(self) -> None:
-        """Bring the state up to what was merged: before it is read or saved."""
-        self._have_ended()
-        if waiting := self._waits():
+        """Bring the state up to what was merged: before it is read, folded or saved."""
+        if self._waiting:
+            waiting, self._waiting, self._rows = self._waiting, [], 0
             self._take(self, waiting)
 
     def fold(self) -> None:
         """At a stride: have no more than there is room for."""
-        self._take_in_beside(self._waits(), at_stride=True)
-
-    def _waits(self) -> list[Waiting]:
-        waiting, self._waiting, self._rows = self._waiting, [], 0
-        return waiting
-
-    def _take_in_beside(self, waiting: list[Waiting], *, at_stride: bool = False) -> None:
-        """Merging goes on meanwhile, until it is too far ahead."""
-        self._have_ended(AHEAD - 1)
-        self._ends.append(self._begin(partial(self._taken_in, waiting, at_stride)))
-
-    def _have_ended(self, but: int = 0) -> None:
-        """Wait until all that was begun is over, but the last ones. What failed is told again to all who ask later."""
-        while len(self._ends) > but:
-            self._ends[0]()
-            self._ends.popleft()
-
-    def _taken_in(self, waiting: list[Waiting], at_stride: bool) -> None:
-        if waiting:
-            self._take(self, waiting)
-        if at_stride:
-            self.cells.fold()
-            self.bursts.turn()
-            self.largest.bound()
+        self.take_in()
+        self.cells.fold()
+        self.bursts.turn()
+        self.largest.bound()
 
     # --- what is saved -----------------------------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -15,9 +16,10 @@ import pytest
 
 from gateway.aggregator import Aggregator
 from gateway.snapshot import Snapshot, Snapshots
-from gateway.state.beside import Work
 from gateway.state.contents import PIECE, Head
+from gateway.state.held import Held
 from gateway.state.patterns import Parts
+from gateway.state.taking import Waiting
 from telemetry.errors import Stop
 from telemetry.trade import Trade
 from tests.gateway.test_aggregator import EPOCH, NOW, answer, offer, trade
@@ -58,10 +60,10 @@ def test_a_restored_state_answers_as_the_one_that_was_saved_and_goes_on_alike(tm
 
 
 def test_what_failed_in_the_middle_of_merging_is_never_saved(tmp_path: Path) -> None:
-    def fail(_: Work) -> Work:
+    def fail(held: Held, waiting: Sequence[Waiting]) -> None:
         raise MemoryError("no memory for patterns")
 
-    state = Aggregator(epoch=EPOCH, parts=Parts(rows=0, begin=lambda: fail))
+    state = Aggregator(epoch=EPOCH, parts=Parts(rows=0, take=lambda: fail))
     with pytest.raises(MemoryError):
         offer(state, some_trades(10), 1, 10)
     assert state.applied == 0
