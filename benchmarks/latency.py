@@ -22,7 +22,7 @@ from telemetry.backbone.segments import SEGMENT_HEADER_BYTES
 
 RATE = 1_000.0
 WAITS = 10
-CONNECTIONS, BULK_CONNECTIONS = 64, 16
+CONNECTIONS = 64  # so many that no body waits for one that is free
 PER_BODY = 1_000
 
 
@@ -66,7 +66,7 @@ def _bulk(plan: Plan) -> Iterator[Figure]:
             most = product.send(made, first=probe, count=probe).rate
         rate, count = most / 2, int(most / 2 * plan.seconds)
         with requests(2 * probe * PER_BODY, count * plan.rounds, per_body=PER_BODY, waits=WAITS) as made:
-            run = _open_loop(product, made, count, rate, BULK_CONNECTIONS)
+            run = _open_loop(product, made, count, rate, CONNECTIONS)
             samples = alternate(plan.rounds, {"gateway": run}, warm_up=False)["gateway"]
     note = f"{rate * PER_BODY:,.0f} trades/s in bodies of 1,000, half of {most * PER_BODY:,.0f}"
     yield _visible("visible p99 at half of the bulk maximum", samples, 20.0, 12.0, note)

@@ -87,10 +87,10 @@ async def run(settings: GatewaySettings) -> None:
     logger.info("journal", **asdict(journal.recovery))
     state = await asyncio.to_thread(new_state, settings)
     limits = Limits(window=settings.window, deadline_seconds=settings.lease_seconds, align=state.stride)
-    results, load = settings.results or default_results(settings.data), Load()
+    results = settings.results or default_results(settings.data)
     async with (
         JournalWriter(journal) as writer,
-        Embedded(writer, results=results, version=state.version, limits=limits, leased=leased, load=load) as backbone,
+        Embedded(writer, results=results, version=state.version, limits=limits, leased=leased) as backbone,
     ):
         slots = await asyncio.to_thread(new_slots, settings.compiled)
         gateway = new_gateway(settings, backbone, state, journal.journal_id.hex(), slots, rules)
@@ -106,7 +106,7 @@ async def run(settings: GatewaySettings) -> None:
             feed = Feed(gateway, decoder)
             app = new_app(gateway, stream, feed, registry)
             add_patterns(app, gateway)
-            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder, load), listening)
+            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder, Load()), listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)

@@ -11,7 +11,7 @@ from telemetry.backbone import Partial, Quarantined, Status, Verdict
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.handed import Handed
 from telemetry.backbone.leases import Close, Send
-from telemetry.load import Load, Rate
+from telemetry.load import LASTING_SECONDS, Load, Rate
 
 TICK_SECONDS = 0.05  # the timer never fires faster, but for what waits for more
 INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
@@ -29,14 +29,13 @@ class Desk:
         carry: Callable[[Send], int | None],
         close: Callable[[str], None],
         listen: Callable[[], None] = lambda: None,
-        load: Load | None = None,
     ) -> None:
         self.epoch = epoch
         self.refused = 0
         self._dispatcher = dispatcher
         self._carry, self._close, self._listen = carry, close, listen
         self._loop = asyncio.get_running_loop()
-        self._load, self._rate = load or Load(), Rate(dispatcher.available_seq)
+        self._load, self._rate = Load(LASTING_SECONDS), Rate(dispatcher.available_seq)
         self._noted = 0.0, 0.0  # of the event loop its share of a core, trades a second
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more

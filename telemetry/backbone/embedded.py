@@ -24,7 +24,6 @@ from telemetry.backbone.links import ResultsLink
 from telemetry.backbone.recent import RECENT_BYTES, Recent
 from telemetry.backbone.record import Record
 from telemetry.errors import InvalidInput, Stop
-from telemetry.load import Load
 from telemetry.wire import Buffer, Head, Heartbeat, Kind, LeaseHead, PartialHead
 
 LEASE_BYTES = 32 << 20  # a lease ends before the record that would exceed this
@@ -60,8 +59,7 @@ def whole(raw: memoryview) -> Sequence[Buffer]:
 
 class Embedded:
     """The gateway's side; `async with` it, inside the writer's. `results` is the endpoint that workers connect to,
-    `leased` gives the pieces of what goes to them of a record: one again, of the same trades. `load` is that of the
-    event loop."""
+    `leased` gives the pieces of what goes to them of a record: one again, of the same trades."""
 
     def __init__(
         self,
@@ -73,11 +71,10 @@ class Embedded:
         lease_bytes: int = LEASE_BYTES,
         recent_bytes: int = RECENT_BYTES,
         leased: Callable[[memoryview], Sequence[Buffer]] = whole,
-        load: Load | None = None,
     ) -> None:
         self._writer, self._version = writer, version
         self._limits = limits or Limits()
-        self._lease_bytes, self._leased, self._load = lease_bytes, leased, load
+        self._lease_bytes, self._leased = lease_bytes, leased
         self._endpoint = endpoints.check_endpoint(results)
         self._context: zmq.Context[sockets.Socket] | None = None
         self._started = asyncio.Event()
@@ -135,9 +132,7 @@ class Embedded:
         if self._started.is_set() or applied > last_seq:
             raise Stop(f"expected one start with at most {last_seq} trades applied, received a start with {applied}")
         dispatcher = Dispatcher(version=self._version, applied=applied, limits=self._limits)
-        self._desk = Desk(
-            dispatcher, epoch=epoch, carry=self._carry, close=self._close, listen=self._listen, load=self._load
-        )
+        self._desk = Desk(dispatcher, epoch=epoch, carry=self._carry, close=self._close, listen=self._listen)
         context: zmq.Context[sockets.Socket] = zmq.Context()
         try:
             self._results = ResultsLink(context, self._endpoint, self._deliver)

@@ -13,7 +13,7 @@ from telemetry.backbone.desk import INBOX, Desk
 from telemetry.backbone.dispatcher import Dispatcher
 from telemetry.backbone.leases import Limits, Send
 from telemetry.errors import Stop
-from telemetry.load import LOOK_SECONDS, RATE_SECONDS
+from telemetry.load import LASTING_SECONDS, RATE_SECONDS
 from telemetry.wire import PartialHead
 
 pytestmark = pytest.mark.anyio
@@ -219,7 +219,7 @@ async def test_few_trades_wait_longer_once_the_event_loop_was_loaded() -> None:
     shares = {"pace_from_share": 0.05, "pace_most_share": 0.1}  # small: others may take most of the machine
     it = Carrier(limits=Limits(pace_seconds=0.0, pace_most_seconds=60.0, coalesce_seconds=0.0, **shares))  # type: ignore[arg-type]
     it.join("a")
-    for number, seconds in enumerate((0.0, 2 * LOOK_SECONDS), 1):
+    for number, seconds in enumerate((0.0, 1.2 * LASTING_SECONDS), 1):
         it.dispatcher.available(number)
         it.desk.push()
         until = monotonic() + seconds
