@@ -172,9 +172,9 @@ def test_as_set_few_trades_go_soon_while_the_event_loop_has_time_to_spare_and_la
     half, bulk = 1_600_000, 3_000_000
     for share, rate, least, most in (
         (0.3, 0, 0.003, 0.003),
-        (0.73, half, 0.003, 0.005),
-        (0.73, bulk, 0.014, 0.014),
-        (0.93, half, 0.014, 0.014),
+        (0.73, half, 0.003, 0.004),
+        (0.73, bulk, 0.008, 0.008),
+        (0.93, half, 0.008, 0.008),
     ):
         it = dispatcher("a", coalesce_trades=as_set.coalesce_trades)
         it.available(1)
