@@ -1,7 +1,7 @@
 """A worker that misbehaves, for the tests: `odd_worker.py die SYMBOL…` or `odd_worker.py hold FILE`.
 
 `die`: the process ends at once when it receives a trade of a marked symbol, as if analysing it had crashed it.
-`hold`: finished results leave only once FILE exists.
+`hold`: finished results leave only once FILE exists; FILE.held says that there is one.
 """
 
 from __future__ import annotations
@@ -55,6 +55,7 @@ class Odd:
     async def send(self, partial: bytes) -> None:
         """Return a partial, sooner or later."""
         if self._release is not None:
+            self._release.with_name(f"{self._release.name}.held").touch()
             await asyncio.to_thread(_await, self._release)
         await self._source.send(partial)
 
