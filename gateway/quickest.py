@@ -10,13 +10,13 @@ from typing import TypeVar
 import structlog
 
 from gateway.alerting.looking import CompiledLook, Look, PlainLook
-from gateway.ingestion.pages import take_pages
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import compiled_slots
 from gateway.state.merging import CompiledMerging, Merging, NumpyMerging
 from gateway.state.patterns import Parts, compiled_parts
 from gateway.watching.naming import CompiledNaming, Naming
 from telemetry.decode_compiled import available
+from telemetry.pages import take_pages
 
 Part = TypeVar("Part")
 logger = structlog.get_logger("gateway")

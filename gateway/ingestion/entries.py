@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from gateway.ingestion.pages import QuietPages, reserve, take_pages
+from telemetry.pages import QuietPages, reserve, take_pages
 
 U64 = npt.NDArray[np.uint64]
 FOUR = 4  # words of an entry that is a trade's key

@@ -15,7 +15,7 @@ import pytest
 
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.growth import Growth
-from gateway.ingestion.pages import QuietPages, take_pages
+from telemetry.pages import QuietPages, take_pages
 
 SIZE = 4 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
