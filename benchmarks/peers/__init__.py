@@ -17,7 +17,7 @@ from benchmarks.plan import Plan
 from benchmarks.product import Product
 
 FAMILIES = ("streams", "jetstream", "flow", "databases", "exporters", "naive")
-TRADES = 300_000
+TRADES = 1_000_000  # a round of bulk: of fewer a run of the product is mostly its beginning and end
 PER_BODY = 1_000
 
 

@@ -122,6 +122,7 @@ PEERS = (
     Peer(
         name="DuckDB, insert and query",
         running=duckdb,
+        trades=100_000,
         libraries=("duckdb",),
         note="in process, in a file; the aggregates asked for after each 1,000",
     ),
