@@ -96,6 +96,11 @@ class Desk:
             self._dispatcher.patience.note_load(*found)
         self.push()
 
+    @property
+    def accepted_seq(self) -> int:
+        """Every trade up to this is accepted: none of them is leased again."""
+        return self._dispatcher.accepted_seq
+
     def status(self) -> Status:
         """Where the work stands."""
         return self._dispatcher.status(monotonic(), epoch=self.epoch)

@@ -152,6 +152,7 @@ class Embedded:
     def settle(self, result: Partial, verdict: Verdict) -> None:
         """Tell what became of a result: exactly once for each Partial that `results` gave."""
         self._desk.settle(result, verdict)
+        self._recent.forget(self._desk.accepted_seq)
 
     def status(self) -> Status:
         """Workers, leases and backlog at this instant."""

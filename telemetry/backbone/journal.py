@@ -49,7 +49,7 @@ class Journal:
         self.journal_id = found.journal_id or secrets.token_bytes(16)
         self.recovery = found.report()
         self.spare = Spare(files, directory, self.journal_id, segment_bytes, cached=self._fast)
-        self._memory = RecordMemory()
+        self.record_memory = RecordMemory()
         self._index = found.index
         self._active: Segment | None = None
         self._end = found.end
@@ -166,7 +166,7 @@ class Journal:
     def memory(self, size: int) -> memoryview:
         """For the next record, which can be written from there: for one thread, while nobody appends."""
         fits = self._active is not None and self._end + size <= self._active.size
-        return self._memory.take(size, self._end if fits else SEGMENT_HEADER_BYTES)
+        return self.record_memory.take(size, self._end if fits else SEGMENT_HEADER_BYTES)
 
     def sync(self) -> None:
         """Bring everything accepted so far to disk (fast mode; in full mode there is nothing to do)."""

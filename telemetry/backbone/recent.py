@@ -46,9 +46,12 @@ class Recent:
         self._raw.append(raw)
         self._bytes += len(raw)
         while self._bytes > self._most:
-            self._firsts.popleft()
-            self._lasts.popleft()
-            self._bytes -= len(self._raw.popleft())
+            self._forget_oldest()
+
+    def forget(self, last: int) -> None:
+        """Nobody needs the trades up to this one any more: what comes next may take the memory of their records."""
+        while self._lasts and self._lasts[0] <= last:
+            self._forget_oldest()
 
     def covering(self, first: int, last: int) -> list[Kept] | None:
         """The records that hold any trade of [first, last], in order; None when they are not all here."""
@@ -61,6 +64,11 @@ class Recent:
             if begin <= first:
                 break
         return found[::-1]
+
+    def _forget_oldest(self) -> None:
+        self._firsts.popleft()
+        self._lasts.popleft()
+        self._bytes -= len(self._raw.popleft())
 
     def _clear(self) -> None:
         self._firsts.clear()

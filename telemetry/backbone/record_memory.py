@@ -1,15 +1,18 @@
 """Memory for records that the disk reads where they were made: they begin as far into a block of memory as into a block
 of their file, with room before and behind them up to whole blocks.
 
-Records lie one behind the other on slabs of large pages. They are kept for a while (see recent.py) and let go in about
-the order in which they came, so a slab is free again as a whole. Bounds: MOST slabs; where none is free, or none is as
-large as that, memory comes from Python, and what is in it is copied before it is written.
+Records lie one behind the other in one memory on large pages, and are let go in about the order in which they came. So
+the next one goes behind the newest, or, from the end of what was ever used, to the beginning again: memory that was
+used before is there, and may be in the processor's caches. Only when all of that is taken is more used. What is used
+first is taken from the system ahead of it. Bounds: MOST_BYTES; where no gap is as large as a record, its memory comes
+from Python, and what is in it is copied before it is written.
 """
 
 from __future__ import annotations
 
+import threading
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 from weakref import ref
 
 import numpy as np
@@ -17,66 +20,65 @@ import numpy.typing as npt
 
 from telemetry.backbone.large_pages import on_large_pages
 from telemetry.backbone.record import anywhere
+from telemetry.pages import take_pages
 
 BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
-SLAB_BYTES = 16 << 20
-MOST = 6  # the newest records that are kept, and those that are being made and written
+MOST_BYTES = 96 << 20  # the newest records that are kept, and those that are being made and written
+EARLY_BYTES = 24 << 20  # what trades that come as fast as they can have under way while nothing holds them up
 
 
 class Blocks(npt.NDArray[np.uint8]):
     """Whole blocks of memory of which a record takes all but less than a block at either end; nobody uses those."""
 
 
-class _Slab:
-    """Memory, how much of it is taken, and who has it."""
+class _Used(NamedTuple):
+    """Where somebody's memory ends, and who has it."""
 
-    def __init__(self) -> None:
-        self.memory = np.frombuffer(on_large_pages(SLAB_BYTES), np.uint8)
-        self.end = 0
-        self.users: dict[int, ref[Any]] = {}  # by where their memory begins
-
-    def take(self, size: int) -> Blocks | None:
-        """The next so many bytes; None when it is full."""
-        if not self.users:
-            self.end = 0
-        if self.end + size > SLAB_BYTES:
-            return None
-        blocks = self.memory[self.end : self.end + size].view(Blocks)
-        self.users[self.end] = ref(blocks, partial(_let_go, self.users, self.end))
-        self.end += size
-        return blocks
-
-
-def _let_go(users: dict[int, ref[Any]], begin: int, _: ref[Any]) -> None:
-    del users[begin]
+    end: int
+    by: ref[Any]
 
 
 class RecordMemory:
     """Gives memory; it is free when nobody refers to it any more. For one thread, but anybody may let go of it."""
 
     def __init__(self) -> None:
-        self._slabs: list[_Slab] = []
-        self._at = 0
+        self._memory = np.frombuffer(on_large_pages(MOST_BYTES), np.uint8)
+        self._used: dict[int, _Used] = {}  # by where it begins
+        self._next = self.touched = 0  # behind the newest; up to where any was ever used, in bytes
+
+    def take_early(self) -> threading.Thread | None:
+        """Begin to take what is used first from the system; None when this one cannot, or has nothing to give."""
+        return take_pages(self._memory[:EARLY_BYTES])
 
     def take(self, size: int, offset: int) -> memoryview:
         """So many bytes for what will be at this offset of a file."""
         before = offset % BLOCK_BYTES
         whole = before + size + -(before + size) % BLOCK_BYTES
-        blocks = self._blocks(whole)
-        if blocks is None:
+        start = self._gap(whole)
+        if start is None:
             return anywhere(size)
+        self._next = start + whole
+        self.touched = max(self.touched, self._next)
+        blocks = self._memory[start : self._next].view(Blocks)
+        self._used[start] = _Used(self._next, ref(blocks, partial(_let_go, self._used, start)))
         return blocks.data[before : before + size]
 
-    def _blocks(self, size: int) -> Blocks | None:
-        for _ in range(len(self._slabs)):
-            if (blocks := self._slabs[self._at].take(size)) is not None:
-                return blocks
-            self._at = (self._at + 1) % len(self._slabs)
-        if len(self._slabs) == MOST or size > SLAB_BYTES:
-            return None
-        self._slabs.append(_Slab())
-        self._at = len(self._slabs) - 1
-        return self._slabs[self._at].take(size)
+    def _gap(self, size: int) -> int | None:
+        """Where so many bytes are free: behind the newest, else the first ones that were used before, else new ones."""
+        edges = [0]
+        for begin, used in sorted(self._used.copy().items()):
+            edges += begin, used.end
+        last, behind = edges[-1], self._next if self._used else 0
+        gaps = list(zip(edges[::2], [*edges[1::2], self.touched], strict=True))
+        for low in (behind, 0):
+            for start, stop in gaps:
+                if max(start, low) + size <= stop:
+                    return max(start, low)
+        return last if last + size <= MOST_BYTES else None
+
+
+def _let_go(used: dict[int, _Used], begin: int, _: ref[Any]) -> None:
+    del used[begin]
 
 
 def blocks_around(data: memoryview, offset: int) -> memoryview | None:

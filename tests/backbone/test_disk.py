@@ -8,6 +8,7 @@ import os
 import random
 import re
 import sys
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +19,8 @@ import pytest
 from telemetry.backbone.disk import DiskFiles, OpenFile
 from telemetry.backbone.large_pages import LARGE_PAGE_BYTES, on_large_pages
 from telemetry.backbone.past_cache import Buffers
-from telemetry.backbone.record_memory import BLOCK_BYTES, MOST, SLAB_BYTES, RecordMemory, blocks_around
+from telemetry.backbone.record_memory import BLOCK_BYTES, EARLY_BYTES, MOST_BYTES, RecordMemory, blocks_around
+from tests.telemetry.touched import share_there
 
 SIZE = 3 << 20
 
@@ -133,19 +135,47 @@ def test_a_record_in_memory_that_lies_as_in_its_file_is_not_copied() -> None:
 
 
 def test_memory_of_records_is_bounded_and_free_again_when_nobody_has_it() -> None:
-    memory, size = RecordMemory(), SLAB_BYTES // 2
-    held = [memory.take(size, 0) for _ in range(2 * MOST)]
+    memory, count = RecordMemory(), 12
+    size = MOST_BYTES // count
+    held = [memory.take(size, 0) for _ in range(count)]
     places = [address_of(one) for one in held]
     assert len(set(places)) == len(places)
     assert all(blocks_around(one, 0) is not None for one in held)
     assert blocks_around(memory.take(size, 0), 0) is None, "expected other memory when all is taken"
-    assert len(memory.take(SLAB_BYTES + 1, 0)) == SLAB_BYTES + 1
-    views = [np.frombuffer(one, np.uint8)[5:] for one in held[:2]]
-    del held[:2]
+    assert len(memory.take(MOST_BYTES + 1, 0)) == MOST_BYTES + 1
+    views = [np.frombuffer(one, np.uint8)[5:] for one in held[3:5]]
+    del held[3:5]
     assert blocks_around(memory.take(size, 0), 0) is None, "expected what a view is of to be taken still"
     views.clear()
     again = [memory.take(size, 0), memory.take(size, 0)]
-    assert [address_of(one) for one in again] == places[:2]
+    assert [address_of(one) for one in again] == places[3:5]
+
+
+def test_memory_of_records_that_was_used_before_is_used_again_before_more_is() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, memory, most = random.Random(seed), RecordMemory(), 40 * BLOCK_BYTES
+    kept: deque[memoryview] = deque()
+    for number in range(1000):
+        record = memory.take(chance.randrange(1, most), 64 * chance.randrange(1000))
+        record[:] = bytes([number % 256]) * len(record)
+        kept.append(record)
+        if len(kept) > 5:
+            kept.popleft()
+        assert [one[0] for one in kept] == [one[-1] for one in kept], "expected nobody to write into what others have"
+    assert memory.touched <= 13 * (most + BLOCK_BYTES), "expected about as much as six records and as many gaps take"
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
+def test_memory_of_the_first_records_is_there_before_they_need_it() -> None:
+    memory = RecordMemory()
+    early = memory.take(EARLY_BYTES, 0)
+    assert share_there(np.frombuffer(early, np.uint8)) == 0
+    thread = memory.take_early()
+    assert thread is not None
+    thread.join()
+    assert share_there(np.frombuffer(early, np.uint8)) == 1
+    assert share_there(np.frombuffer(memory.take(LARGE_PAGE_BYTES, 0), np.uint8)) == 0, "expected no more than that"
 
 
 def test_what_one_file_left_in_memory_does_not_come_into_the_next_one(tmp_path: Path) -> None:

@@ -9,18 +9,21 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+import numpy as np
 import pytest
 import zmq
 
 from telemetry.backbone import Verdict
 from telemetry.backbone.leases import Limits
+from telemetry.backbone.record import Buffer, Take, anywhere
 from telemetry.errors import Stop
 from telemetry.wire import Heartbeat, Kind, encode
 from tests.backbone.gateway import EmbeddedGateway, WorkerProcess
-from tests.backbone.trades import HOLD, VERSION
+from tests.backbone.trades import HOLD, VERSION, Numbers
 
 pytestmark = pytest.mark.anyio
 
@@ -44,6 +47,37 @@ async def test_every_trade_comes_back_exactly_once_from_two_workers(tmp_path: Pa
                 await gateway.append(*range(start, start + 10))
             await gateway.until_applied(3000)
     assert gateway.figures.total == sum(range(1, 3001))
+
+
+@dataclass(frozen=True)
+class InMemory:
+    """Numbers whose record is made in the journal's memory."""
+
+    numbers: Numbers
+    begins: list[int]  # where their records were made
+
+    @property
+    def count(self) -> int:
+        return self.numbers.count
+
+    def record_bytes(self, first_seq: int, synced_seq: int, take: Take = anywhere) -> Buffer:
+        raw = self.numbers.record_bytes(first_seq, synced_seq)
+        place = take(len(raw))
+        place[:] = raw
+        self.begins.append(np.frombuffer(place, np.uint8).ctypes.data)
+        return place
+
+
+async def test_a_record_whose_trades_are_accepted_gives_its_memory_to_the_next_ones(tmp_path: Path) -> None:
+    begins: list[int] = []
+    async with EmbeddedGateway(tmp_path) as gateway:
+        with gateway.worker("one"):
+            for value in range(1, 21):
+                await gateway.embedded.append(InMemory(Numbers([value], 10_000), begins))
+                await gateway.until_applied(value)
+    assert gateway.figures.total == sum(range(1, 21))
+    assert len(begins) == 20
+    assert max(begins) - min(begins) < 40_000, "expected the memory of three records to be enough"
 
 
 async def test_over_loopback_tcp_as_well(tmp_path: Path) -> None:

@@ -43,6 +43,19 @@ def test_after_a_gap_only_what_follows_it_is_kept() -> None:
     assert kept(it, 12, 12) == [b"12-12"]
 
 
+def test_records_are_let_go_once_nobody_needs_their_last_trade() -> None:
+    it = filled()
+    it.add(10, 11, b"10-11")
+    it.forget(4)
+    assert kept(it, 4, 4) is None
+    it.forget(8)
+    assert kept(it, 5, 11) == [b"5-9", b"10-11"], "expected a record to stay for any of its trades"
+    it.forget(11)
+    assert kept(it, 10, 11) is None
+    it.add(12, 12, b"12-12")
+    assert kept(it, 12, 12) == [b"12-12"]
+
+
 def test_ten_thousand_records_are_no_work_for_the_garbage_collector() -> None:
     it = Recent(1 << 20)
     gc.collect()

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import mmap
-import struct
 import sys
 import threading
 import time
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,19 +14,10 @@ import pytest
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.growth import Growth
 from telemetry.pages import QuietPages, take_pages
+from tests.telemetry.touched import share_there
 
 SIZE = 4 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
-
-
-def share_there(array: npt.NDArray[Any]) -> float:
-    """The share of an array's pages that are in memory."""
-    first, last = array.ctypes.data // mmap.PAGESIZE, (array.ctypes.data + array.nbytes - 1) // mmap.PAGESIZE
-    with open("/proc/self/pagemap", "rb") as pages:
-        pages.seek(8 * first)
-        words = struct.unpack(f"<{last - first + 1}Q", pages.read(8 * (last - first + 1)))
-    there: int = sum(word >> 63 for word in words)
-    return there / len(words)
 
 
 def mapped() -> npt.NDArray[np.uint8]:
