@@ -48,8 +48,12 @@ class Limits:
     full_share: float = 0.92  # from pace_most_share to here the pace grows once more, as far as
     full_seconds: float = 0.008  # this, and coalesce_trades as far as
     full_trades: int = 32_768  # this: the event loop has next to no time left, and each lease costs it some
-    full_from_rate: float = 2.2e6  # trades a second: from here on all three grow as well, however idle the loop is,
-    full_rate: float = 2.8e6  # as far as here: who sends so much waits for commits, so cost counts and time does not
+    bulk_from_rate: float = 2.2e6  # trades a second: from here on both grow, however idle the loop is,
+    bulk_rate: float = (
+        2.8e6  # up to here, who sends so much waits for commits, so cost counts and time does not, as far
+    )
+    bulk_seconds: float = 0.012  # as this,
+    bulk_trades: int = 65_536  # and this
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
     second_floor_seconds: float = 0.05  # below this, a second lease costs more than it saves
     second_unknown_seconds: float = 1.0  # while no lease has returned yet: a cold worker imports and compiles
@@ -125,15 +129,15 @@ class Patience:
     def note_load(self, share: float, rate: float = 0.0) -> None:
         """The event loop took so much of a core lately, and so many trades a second came."""
         limits = self._limits
-        bulk = _between(limits.full_from_rate, limits.full_rate, rate)
-        loaded = max(bulk, _between(limits.pace_from_share, limits.pace_most_share, share))
-        full = max(bulk, _between(limits.pace_most_share, limits.full_share, share))
-        self._loaded_seconds = (
-            limits.pace_seconds
-            + loaded * (limits.pace_most_seconds - limits.pace_seconds)
-            + full * max(0.0, limits.full_seconds - limits.pace_most_seconds)
-        )
-        self.enough = limits.coalesce_trades + int(full * max(0, limits.full_trades - limits.coalesce_trades))
+        bulk = _between(limits.bulk_from_rate, limits.bulk_rate, rate)
+        loaded = _between(limits.pace_from_share, limits.pace_most_share, share)
+        full = _between(limits.pace_most_share, limits.full_share, share)
+        most = max(limits.pace_most_seconds, limits.full_seconds)
+        seconds = limits.pace_seconds + loaded * (limits.pace_most_seconds - limits.pace_seconds)
+        seconds += full * (most - limits.pace_most_seconds)
+        self._loaded_seconds = seconds + bulk * max(0.0, limits.bulk_seconds - seconds)
+        enough = limits.coalesce_trades + full * max(0, limits.full_trades - limits.coalesce_trades)
+        self.enough = int(enough + bulk * max(0, limits.bulk_trades - enough))
 
 
 def _between(low: float, high: float, share: float) -> float:

@@ -235,7 +235,7 @@ async def test_few_trades_wait_longer_once_the_event_loop_was_loaded() -> None:
 
 
 async def test_few_trades_wait_longer_once_many_came_in_a_second() -> None:
-    limits = Limits(pace_seconds=0.0, coalesce_seconds=0.0, full_seconds=60.0, full_from_rate=50.0, full_rate=100.0)
+    limits = Limits(pace_seconds=0.0, coalesce_seconds=0.0, bulk_seconds=60.0, bulk_from_rate=50.0, bulk_rate=100.0)
     limits = replace(limits, pace_from_share=8.0, pace_most_share=9.0, full_share=10.0)  # cores: none has so many
     for trades, waits_long in ((1, False), (1_000, True)):
         it = Carrier(limits=limits)

@@ -155,9 +155,9 @@ def test_an_event_loop_without_time_to_spare_gives_larger_leases_up_to_a_limit()
 
 
 def test_the_more_trades_come_in_a_second_the_larger_leases_are_however_little_the_event_loop_takes() -> None:
-    limits = {"full_from_rate": 1e6, "full_rate": 2e6, "full_seconds": 0.03, "pace_most_seconds": 0.01}
+    limits = {"bulk_from_rate": 1e6, "bulk_rate": 2e6, "bulk_seconds": 0.03, "pace_most_seconds": 0.01}
     for rate, wait, enough in ((1e6, 0.0, 10), (1.5e6, 0.015, 20), (2e6, 0.03, 30), (9e6, 0.03, 30)):
-        it, send = busy("a", "b", full_trades=30, **limits)
+        it, send = busy("a", "b", bulk_trades=30, **limits)
         it.received(send.worker, send.attempt, 0.0)
         settle(it, send, now=0.0)
         it.patience.note_load(0.0, rate)
@@ -173,8 +173,9 @@ def test_as_set_few_trades_go_soon_while_the_event_loop_has_time_to_spare_and_la
     for share, rate, least, most in (
         (0.3, 0, 0.003, 0.003),
         (0.73, half, 0.003, 0.004),
-        (0.73, bulk, 0.008, 0.008),
+        (0.73, bulk, 0.012, 0.012),
         (0.93, half, 0.008, 0.008),
+        (0.93, bulk, 0.012, 0.012),
     ):
         it = dispatcher("a", coalesce_trades=as_set.coalesce_trades)
         it.available(1)

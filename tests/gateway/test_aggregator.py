@@ -9,9 +9,11 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.aggregator import Aggregator
+from gateway.aggregator import Aggregator, stride_of
+from gateway.environment import GatewaySettings
 from gateway.reading.figures import Filter, Page, Span, candles, stats
 from telemetry.backbone import Verdict
+from telemetry.backbone.leases import Limits
 from telemetry.columns import from_trades
 from telemetry.partial import decode_partial, encode_partial
 from telemetry.statistics import VERSION, add, atom_of
@@ -21,6 +23,7 @@ from worker.analysis import analyse, loop
 
 NOW = 1_700_000_000_000_000_000
 EPOCH = 42
+DEFAULT_ATOMS = GatewaySettings.model_fields["atoms"].default
 
 
 def head(first: int, last: int, **changes: Any) -> PartialHead:
@@ -159,6 +162,12 @@ def test_a_quarantined_trade_counts_as_applied_and_is_not_in_the_figures() -> No
     offer(state, some, 3, 3)
     offer(state, some, 1, 1)
     assert (state.applied, state.quarantined, int(state.trades_of()[0])) == (3, [2], 2)
+
+
+def test_folding_cuts_no_lease_short_as_set_and_keeps_atoms_within_a_quarter_above_any_cap() -> None:
+    assert stride_of(DEFAULT_ATOMS) >= Limits().lease_trades
+    for cap in (64, 1000, 2**19 - 1, 2**19, DEFAULT_ATOMS, 10**8):
+        assert stride_of(cap) <= cap / 4
 
 
 def test_atoms_fold_to_minutes_under_the_cap_and_every_total_stays() -> None:
