@@ -13,6 +13,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from queue import SimpleQueue
 from typing import Any
 from weakref import ref
 
@@ -22,6 +23,7 @@ import numpy.typing as npt
 _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE: as if each page were written to
 _PAGE = 4096
 _PIECE = 1 << 18  # bytes: while one is taken, whoever maps memory waits
+MOST_ASKED = 64  # arrays that wait for the thread; what comes then is not taken ahead
 _SPANS = 64  # that wait for a quiet time; the first ones are forgotten when there are more
 _QUIET = 0.2  # share of a core that the process uses at most in a quiet time
 _BUSY_SECONDS, _QUIET_SECONDS = 0.1, 0.01  # until the next look
@@ -36,21 +38,61 @@ def reserve(words: int) -> npt.NDArray[np.uint64]:
     return np.frombuffer(mmap.mmap(-1, 8 * words, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint64)
 
 
-def take_pages(array: Array) -> threading.Thread | None:
-    """Begin to take the memory of an array; None when this system cannot. It is done when the thread has ended."""
-    if _madvise is None:
-        return None
-    thread = threading.Thread(target=_take, args=(array,), name="pages", daemon=True)
-    thread.start()
-    return thread
+class _Asked:
+    """Memory that is taken piece by piece."""
+
+    def __init__(self, array: Array) -> None:
+        self._array, self._pieces, self.done = array, _pieces(array), threading.Event()
+
+    def take_piece(self) -> bool:
+        """Take the next one; whether there may be more."""
+        piece = next(self._pieces, None)
+        if piece is not None and _populate(*piece):
+            return True
+        self.done.set()
+        return False
 
 
-def _take(array: Array) -> None:
-    for address, size in _pieces(array):
-        began = time.perf_counter()
-        if not _populate(address, size):
-            return
-        time.sleep(time.perf_counter() - began)  # whoever shares this core has his turn
+class _Taker:
+    """One thread for all who ask: to start one takes the event loop a tenth of a millisecond."""
+
+    def __init__(self) -> None:
+        self._asked: SimpleQueue[_Asked] = SimpleQueue()
+        self._lock, self._is_running = threading.Lock(), False
+
+    def ask(self, array: Array) -> threading.Event:
+        """Set when all is taken, or nothing will be: more than MOST_ASKED do not wait."""
+        asked = _Asked(array)
+        if self._asked.qsize() >= MOST_ASKED:
+            asked.done.set()
+            return asked.done
+        self._asked.put(asked)
+        with self._lock:
+            if not self._is_running:
+                self._is_running = True
+                threading.Thread(target=self._run, name="pages", daemon=True).start()
+        return asked.done
+
+    def _run(self) -> None:
+        under_way: deque[_Asked] = deque()
+        while True:
+            if not under_way:
+                under_way.append(self._asked.get())
+            while not self._asked.empty():
+                under_way.append(self._asked.get())
+            one, began = under_way.popleft(), time.perf_counter()
+            if one.take_piece():
+                under_way.append(one)
+            del one  # it keeps the memory
+            time.sleep(time.perf_counter() - began)  # whoever shares this core has his turn
+
+
+_taker = _Taker()
+
+
+def take_pages(array: Array) -> threading.Event | None:
+    """Begin to take the memory of an array, in a thread; set when it is there. None when this system cannot."""
+    return _taker.ask(array) if _madvise is not None else None
 
 
 def _pieces(array: Array) -> Iterator[tuple[int, int]]:

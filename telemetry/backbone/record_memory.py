@@ -46,7 +46,7 @@ class RecordMemory:
         self._used: dict[int, _Used] = {}  # by where it begins
         self._next = self.touched = 0  # behind the newest; up to where any was ever used, in bytes
 
-    def take_early(self) -> threading.Thread | None:
+    def take_early(self) -> threading.Event | None:
         """Begin to take what is used first from the system; None when this one cannot, or has nothing to give."""
         return take_pages(self._memory[:EARLY_BYTES])
 

@@ -171,9 +171,9 @@ def test_memory_of_the_first_records_is_there_before_they_need_it() -> None:
     memory = RecordMemory()
     early = memory.take(EARLY_BYTES, 0)
     assert share_there(np.frombuffer(early, np.uint8)) == 0
-    thread = memory.take_early()
-    assert thread is not None
-    thread.join()
+    done = memory.take_early()
+    assert done is not None
+    assert done.wait(10)
     assert share_there(np.frombuffer(early, np.uint8)) == 1
     assert share_there(np.frombuffer(memory.take(LARGE_PAGE_BYTES, 0), np.uint8)) == 0, "expected no more than that"
 

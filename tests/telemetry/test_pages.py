@@ -6,6 +6,7 @@ import mmap
 import sys
 import threading
 import time
+from weakref import ref
 
 import numpy as np
 import numpy.typing as npt
@@ -25,16 +26,37 @@ def mapped() -> npt.NDArray[np.uint8]:
     return np.frombuffer(mmap.mmap(-1, SIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS), np.uint8)
 
 
-def test_the_pages_of_an_array_are_there_when_the_thread_has_ended_and_hold_what_they_held() -> None:
+def test_the_pages_of_an_array_are_there_when_it_is_said_so_and_hold_what_they_held() -> None:
     array = mapped()
     array[SIZE // 2] = 7
     assert share_there(array) < 1
-    thread = take_pages(array)
-    assert thread is not None
-    thread.join(10)
+    done = take_pages(array)
+    assert done is not None
+    assert done.wait(10)
     assert share_there(array) == 1
     assert array[SIZE // 2] == 7
     assert np.count_nonzero(array) == 1
+
+
+def test_one_thread_takes_the_memory_of_many_arrays() -> None:
+    before = set(threading.enumerate())
+    arrays = [mapped() for _ in range(8)]
+    for done in [take_pages(array) for array in arrays]:
+        assert done is not None
+        assert done.wait(10)
+    assert [share_there(array) for array in arrays] == [1] * 8
+    assert len(set(threading.enumerate()) - before) <= 1
+
+
+def test_a_thread_that_takes_memory_does_not_keep_it() -> None:
+    array = mapped()
+    kept, done = ref(array), take_pages(array)
+    assert done is not None
+    assert done.wait(10)
+    del array
+    deadline = time.monotonic() + 10
+    while kept() is not None:
+        assert time.monotonic() < deadline, "somebody keeps the memory"
 
 
 def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that() -> None:
