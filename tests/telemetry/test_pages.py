@@ -39,13 +39,13 @@ def test_the_pages_of_an_array_are_there_when_it_is_said_so_and_hold_what_they_h
 
 
 def test_one_thread_takes_the_memory_of_many_arrays() -> None:
-    before = set(threading.enumerate())
-    arrays = [mapped() for _ in range(8)]
-    for done in [take_pages(array) for array in arrays]:
+    before, arrays = set(threading.enumerate()), [mapped() for _ in range(8)]
+    asked = [take_pages(array) for array in arrays]
+    assert len(set(threading.enumerate()) - before) <= 1
+    for done in asked:
         assert done is not None
         assert done.wait(10)
     assert [share_there(array) for array in arrays] == [1] * 8
-    assert len(set(threading.enumerate()) - before) <= 1
 
 
 def test_a_thread_that_takes_memory_does_not_keep_it() -> None:
