@@ -8,6 +8,7 @@ is; what came to a later count of the same millisecond would begin anew. The lar
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -31,8 +32,8 @@ class Bursts(Protocol):
     def turn(self) -> None:
         """At a stride: let the generations change when it is time."""
 
-    def saved(self) -> list[Ints]:
-        """Keys and counts of the younger generation, then of the older one."""
+    def copied(self) -> Callable[[], list[Ints]]:
+        """A copy, which gives keys and counts of the younger generation, then of the older one, in any thread."""
 
     def load(self, saved: list[Ints]) -> None:
         """Take over what was saved, in place of what is held."""
@@ -57,9 +58,10 @@ class NumpyBursts:
             self._young, self._old = self._old, self._young
             self._young.clear()  # the same memory again: new pages cost more than clearing them
 
-    def saved(self) -> list[Ints]:
+    def copied(self) -> Callable[[], list[Ints]]:
         """See Bursts."""
-        return [array for of in (self._young, self._old) for array in of.held()]
+        held = [array for of in (self._young, self._old) for array in of.held()]
+        return lambda: held
 
     def load(self, saved: list[Ints]) -> None:
         """See Bursts."""
@@ -125,10 +127,11 @@ class CompiledBursts:
         self._young.latest.fill(0)
         self._marks[:] = 0, 0, *self._marks[: self._kernels.OLD_HELD].tolist()
 
-    def saved(self) -> list[Ints]:
+    def copied(self) -> Callable[[], list[Ints]]:
         """See Bursts."""
         held = (self._young, self._kernels.YOUNG_HELD), (self._old, self._kernels.OLD_HELD)
-        return [array for of, mark in held for array in _in_order(*of.log[: self._marks[mark]].T.copy())]
+        logs = [of.log[: self._marks[mark]].T.copy() for of, mark in held]
+        return lambda: [array for log in logs for array in _in_order(*log)]
 
     def load(self, saved: list[Ints]) -> None:
         """See Bursts."""

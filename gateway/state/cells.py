@@ -9,7 +9,7 @@ way, to hours, days, years. When even these are too many, the instruments that w
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -39,8 +39,10 @@ class Cells:
         self.instruments = TRACKED  # those with a smaller id are held
         self._most_fine, self._most_coarse = fine, 2 * fine
         self.fine, self._coarse, self._to_level = make(), make(), to_level
+        self._moving: Iterator[None] = iter(())
 
     def __len__(self) -> int:
+        self.finish()
         return len(self.fine) + len(self._coarse)
 
     def add(self, keys: Ints, values: Ints, earliest: int) -> None:
@@ -58,6 +60,7 @@ class Cells:
 
     def of(self, instrument: int) -> tuple[Ints, Ints, Ints]:
         """(the first second of its unit, bucket, value) of all cells of an instrument."""
+        self.finish()
         found = [tally.of(instrument) for tally in (self.fine, self._coarse)]
         keys = np.concatenate([keys for keys, _ in found])
         codes = keys >> UNIT_SHIFT & UNIT_MASK
@@ -69,31 +72,48 @@ class Cells:
 
     def fold(self) -> None:
         """At a stride: have no more than there is room for; of coarse ones, which become more when fine ones become
-        fewer, a quarter more until the next stride, so that not all is to be done at once."""
-        if len(self.fine) > self._most_fine * 3 // 4:
-            self.fine.prepare()
+        fewer, a quarter more until the next stride, so that not all is to be done at once.
+
+        Which cells are held where is known then; fine ones that have to move do so in parts, see `fold_some`."""
+        self.finish()
+        most = self._most_coarse
         if len(self.fine) > self._most_fine:
-            self._advance(0, self.fine, self._most_fine * 3 // 4)
-            if len(self._coarse) <= self._most_coarse + self._most_coarse // 4:
+            moving = self._advance(0, self.fine, self._most_fine * 3 // 4)
+            if len(self._coarse) + moving <= most + most // 4:
+                return
+            self.finish()
+            if len(self._coarse) <= most + most // 4:
                 return
         for level in range(1, len(self.frontier)):
-            if len(self._coarse) > self._most_coarse:
-                self._advance(level, self._coarse, self._most_coarse * 3 // 4)
-        if len(self._coarse) > self._most_coarse:
+            if len(self._coarse) > most:
+                self._advance(level, self._coarse, most * 3 // 4)
+                self.finish()
+        if len(self._coarse) > most:
             self._give_up()
 
-    def _advance(self, level: int, tally: Tally, left: int) -> None:
-        """Move the frontier of a level so far that at most so many cells of it are left."""
-        starts = tally.starts(level)
-        if len(starts) == 0:
-            return
-        last = len(starts) - min(left + 1, len(starts))
-        newest = int(np.partition(starts, last)[last])
-        self.frontier[: level + 1] = np.maximum(
-            self.frontier[: level + 1], (newest // UNITS[level + 1] + 1) * UNITS[level + 1]
-        )
-        for one in (self.fine, self._coarse) if level else (self.fine,):
-            self._coarse.add(*one.take_out(self.frontier))
+    def fold_some(self) -> None:
+        """A part of what is left to be moved: half a millisecond."""
+        next(self._moving, None)
+
+    def finish(self) -> None:
+        """Move all that is left to be moved: before cells are read or counted."""
+        for _ in self._moving:
+            pass
+
+    def _advance(self, level: int, tally: Tally, left: int) -> int:
+        """Move the frontier of a level so far that at most so many cells of it are left; how many there are before."""
+        found = tally.frontier(level, left)
+        if found is None:
+            return 0
+        self.frontier[: level + 1] = np.maximum(self.frontier[: level + 1], found[0])
+        self._moving = self._move((self.fine, self._coarse) if level else (self.fine,), self.frontier.copy())
+        return found[1]
+
+    def _move(self, tallies: tuple[Tally, ...], frontier: Ints) -> Iterator[None]:
+        for one in tallies:
+            for part in one.take_out(frontier):
+                self._coarse.add(*part)
+                yield
 
     def _give_up(self) -> None:
         """Hold only the instruments that were seen first, as many as have room."""
@@ -106,6 +126,7 @@ class Cells:
 
     def copied(self) -> Callable[[], list[Ints]]:
         """A copy of all, which gives keys and values by key, in any thread."""
+        self.finish()
         return partial(_in_order, [tally.items() for tally in (self.fine, self._coarse)])
 
     def load(self, keys: Ints, values: Ints, frontier: Ints, instruments: int) -> None:

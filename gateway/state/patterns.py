@@ -59,11 +59,16 @@ class Patterns(Held):
         They wait until there are many, for what is done with a range costs more than what is done with its trades."""
         self._waiting.append(Waiting(ids, first_seq, of))
         self._rows += of.rows()
+        self.cells.fold_some()
         if self._rows > self._most or len(self._waiting) >= RANGES:
-            self.take_in()
+            self._take_in()
 
     def take_in(self) -> None:
         """Bring the state up to what was merged: before it is read, folded or saved."""
+        self._take_in()
+        self.cells.finish()
+
+    def _take_in(self) -> None:
         if self._waiting:
             waiting, self._waiting, self._rows = self._waiting, [], 0
             self._take(self, waiting)
@@ -84,10 +89,10 @@ class Patterns(Held):
         ends = [self.last[:count].copy(), self.seen[:count].astype(np.int64), self.fine[:count].astype(np.int64)]
         ends.append(self.cells.frontier.copy())
         numbers = {"instruments": self.cells.instruments, "since": sorted(self.largest.since.items())}
-        cells, bursts, largest = self.cells.copied(), self.bursts.saved(), self.largest.copied()
+        cells, bursts, largest = self.cells.copied(), self.bursts.copied(), self.largest.copied()
 
         def ordered() -> dict[str, Any]:
-            arrays = [*ends, *cells(), *bursts, largest().ravel()]
+            arrays = [*ends, *cells(), *bursts(), largest().ravel()]
             return numbers | {"sizes": [len(array) for array in arrays], "arrays": arrays}
 
         return ordered

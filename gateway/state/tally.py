@@ -5,7 +5,7 @@ A BURST cell keeps the largest value that it was given, any other the sum. Keys 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -17,6 +17,7 @@ from telemetry.patterns import (
     INSTRUMENT_SHIFT,
     UNIT_MASK,
     UNIT_SHIFT,
+    UNITS,
     Ints,
     codes_at,
     levels_of,
@@ -26,6 +27,9 @@ from telemetry.patterns import (
 _EMPTY = np.empty(0, np.int64)
 _YOUNG = 1 << 13  # keys that wait to be put in among the others, which copies all of them
 _ROOM = 1 << 12  # slots of a table at first
+_NEAR = 1 << 15  # units of a level that are counted one by one: of ten seconds some four days
+_PART = 1 << 16  # slots that are looked through at a time: half a millisecond
+_BEGIN = np.array([-1, 0, 0])
 _AHEAD = 1 << 15  # slots: the next table of one with so many has its memory before it is needed
 
 
@@ -47,15 +51,13 @@ class Tally(Protocol):
     def replace(self, keys: Ints, values: Ints) -> None:
         """Hold these instead; a key may be among them more than once."""
 
-    def starts(self, level: int) -> Ints:
-        """The first second of the unit of each cell of a level."""
+    def frontier(self, level: int, left: int) -> tuple[int, int] | None:
+        """Where the frontier of a level is to be for at most so many cells of it to be left: at the first second of a
+        coarser unit. And how many cells of the level are before it. None when the level has no cells."""
 
-    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
-        """No longer hold the cells that are to be held at coarser levels (see gateway.state.cells): these, at their
-        levels; a key may be among them more than once."""
-
-    def prepare(self) -> None:
-        """Have ready what the next `take_out` takes, which comes soon."""
+    def take_out(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
+        """No longer hold the cells that are to be held at coarser levels (see gateway.state.cells): gives these, at
+        their levels, a part at a time; a key may be among them more than once. Between parts others may be added."""
 
 
 class Coarsen(Protocol):
@@ -130,23 +132,18 @@ class NumpyTally:
         """See Tally."""
         self._layers = [merged(keys, values), (_EMPTY, _EMPTY)]
 
-    def starts(self, level: int) -> Ints:
+    def frontier(self, level: int, left: int) -> tuple[int, int] | None:
         """See Tally."""
-        codes = self.items()[0] >> UNIT_SHIFT & UNIT_MASK
-        levels = levels_of(codes)
-        return starts_of(codes[levels == level], levels[levels == level])
+        return _frontier(self.items()[0], level, left)
 
-    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
+    def take_out(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
         """See Tally."""
         keys, values = self.items()
         before = keys.copy()
         coarsen(keys, values, frontier)
         moved = keys != before
         self._layers = [(keys[~moved], values[~moved]), (_EMPTY, _EMPTY)]
-        return keys[moved], values[moved]
-
-    def prepare(self) -> None:
-        """See Tally."""
+        yield keys[moved], values[moved]
 
 
 def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[Ints, Ints]:
@@ -156,17 +153,32 @@ def _inserted(keys: Ints, values: Ints, more: Ints, more_values: Ints) -> tuple[
     return np.insert(keys, at, more), np.insert(values, at, more_values)
 
 
+def _frontier(keys: Ints, level: int, left: int) -> tuple[int, int] | None:
+    codes = keys >> UNIT_SHIFT & UNIT_MASK
+    levels = levels_of(codes)
+    starts = starts_of(codes, levels)[levels == level]
+    if len(starts) == 0:
+        return None
+    last = len(starts) - min(left + 1, len(starts))
+    second = _behind(int(np.partition(starts, last)[last]), level)
+    return second, int(np.count_nonzero(starts < second))
+
+
+def _behind(start: int, level: int) -> int:
+    """Where the coarser unit ends that this unit is in."""
+    return (start // UNITS[level + 1] + 1) * UNITS[level + 1]
+
+
 class CompiledTally:
     """The quickest: an open-addressed table, key and value in turn. Raises ImportError where nothing compiles."""
 
-    def __init__(self, take_pages: Callable[[Ints], object] = lambda _: None) -> None:
-        """`take_pages` takes the memory of a table that comes soon, in a thread."""
+    def __init__(self, take_pages: Callable[[Ints], object] = lambda _: None, *, part: int = _PART) -> None:
+        """`take_pages` takes the memory of a table that comes soon, in a thread. `part`: what `take_out` looks at."""
         self._kernels: Any = import_module("telemetry.compiled.tally")
-        self._take_pages = take_pages
+        self._take_pages, self._part = take_pages, part
         self._count = 0
         self._table = _table(_ROOM)
-        # Memory for the next table of this size, and for one of twice as many slots: new pages cost more than the rest.
-        self._spare, self._larger = self._table, _EMPTY
+        self._larger = _EMPTY  # for a table of twice as many slots: new pages cost more than the rest
 
     def __len__(self) -> int:
         return self._count
@@ -177,7 +189,9 @@ class CompiledTally:
 
     def items(self) -> tuple[Ints, Ints]:
         """See Tally."""
-        return self._held(np.flatnonzero(self._table[::2]))
+        keys, values = np.empty((2, self._count + 1), np.int64)
+        self._kernels.held(self._table, keys, values)
+        return keys[:-1], values[:-1]
 
     def _held(self, slots: Ints) -> tuple[Ints, Ints]:
         return self._table[2 * slots], self._table[2 * slots + 1]
@@ -194,27 +208,29 @@ class CompiledTally:
         self._table = _table(_ROOM)
         self.add(keys, values)
 
-    def starts(self, level: int) -> Ints:
+    def frontier(self, level: int, left: int) -> tuple[int, int] | None:
         """See Tally."""
-        found = np.empty(self._count, np.int64)
-        return found[: self._kernels.starts(self._table, level, found)]
+        if not (some := self._kernels.any_code(self._table, level)):
+            return None
+        counts = np.zeros(_NEAR, np.int64)
+        if self._kernels.count_units(self._table, level, some, counts):  # some are far away
+            return _frontier(self.items()[0], level, left)
+        counts[0] = 0  # those of other levels
+        so_new = counts[::-1].cumsum()  # as many cells are in a unit or a later one, the latest first
+        unit = _NEAR - 1 - int(so_new.searchsorted(min(left, so_new[-1] - 1), side="right"))
+        start = int(starts_of(np.array([some - _NEAR // 2 + unit]), np.array([level]))[0])
+        second = _behind(start, level)
+        return second, int(counts[: unit + (second - start) // UNITS[level]].sum())
 
-    def take_out(self, frontier: Ints) -> tuple[Ints, Ints]:
+    def take_out(self, frontier: Ints) -> Iterator[tuple[Ints, Ints]]:
         """See Tally."""
-        kept = self._spare
-        if kept is self._table or len(kept) != len(self._table):
-            kept = _table(len(self._table) // 2)
-        kept.fill(0)
-        moved = np.empty(self._count, np.int64), np.empty(self._count, np.int64)
-        count = self._kernels.take_out(self._table, frontier, kept, *moved)
-        self._spare, self._table = self._table, kept
-        self._count -= count
-        return moved[0][:count], moved[1][:count]
-
-    def prepare(self) -> None:
-        """See Tally."""
-        if self._spare is self._table or len(self._spare) != len(self._table):
-            self._spare = self._table_ahead(len(self._table) // 2)
+        table, keys, values, done = self._table, *np.empty((2, self._part), np.int64), _BEGIN.copy()
+        while done[0] >= 0 or not done[1]:
+            if table is not self._table:  # it has grown: what is where it belongs stays there
+                table, done = self._table, _BEGIN.copy()
+            count = self._kernels.take_out(table, frontier, done, keys, values)
+            self._count -= count
+            yield keys[:count], values[:count]
 
     def room_for(self, more: int) -> Ints:
         """The table, for compiled code to add so many keys to: a quarter of the slots stays free."""
@@ -223,7 +239,7 @@ class CompiledTally:
             room *= 2
         if room > known:
             larger = self._larger if len(self._larger) == 2 * room else _table(room)
-            self._kernels.take_out(self._table, _EMPTY, larger, _EMPTY, _EMPTY)  # of which none is taken out
+            self._kernels.move(self._table, larger)
             self._table, self._larger = larger, _EMPTY
         return self._table
 
@@ -232,12 +248,8 @@ class CompiledTally:
         self._count += keys
         room = len(self._table) // 2
         if self._count * 5 > room * 3 and room >= _AHEAD and len(self._larger) != 4 * room:
-            self._larger = self._table_ahead(2 * room)
-
-    def _table_ahead(self, room: int) -> Ints:
-        table = _table(room)
-        self._take_pages(table)
-        return table
+            self._larger = _table(2 * room)
+            self._take_pages(self._larger)
 
 
 def _table(room: int) -> Ints:

@@ -115,29 +115,104 @@ def coarsen(keys: Ints, values: Ints, frontier: Ints) -> int:
     return changed
 
 
-@entry(INTEGERS, INTEGER, INTEGERS)
-def starts(table: Ints, level: int, found: Ints) -> int:
-    """The first second of each cell's unit that is held at this level; how many they are."""
-    count, first = 0, LEVEL_CODES[level]
+@entry(INTEGERS, INTEGER)
+def any_code(table: Ints, level: int) -> int:
+    """The code of the unit of some cell of a level, 0 when there is none."""
+    first = LEVEL_CODES[level]
     end = LEVEL_CODES[level + 1] if level + 1 < len(LEVEL_CODES) else 1 << 32
     for slot in range(len(table) >> 1):
         code = (table[2 * slot] >> UNIT_SHIFT) & UNIT_MASK
         if table[2 * slot] != 0 and first <= code < end:
-            found[count] = (code - first - LEVEL_OFFSETS[level]) * UNITS[level]
-            count += 1
+            return int(code)
+    return 0
+
+
+@entry(INTEGERS, INTEGER, INTEGER, INTEGERS)
+def count_units(table: Ints, level: int, middle: int, counts: Ints) -> int:
+    """Count the cells of a level by their unit: that of code `middle` is in the middle of `counts`, whose first number
+    takes all other cells. How many of those are of this level."""
+    last, half = np.uint64(len(counts) - 1), np.int64(len(counts) >> 1)
+    first = LEVEL_CODES[level]
+    end = LEVEL_CODES[level + 1] if level + 1 < len(LEVEL_CODES) else 1 << 32
+    slots, others = pointer(table), 0
+    for slot in range(len(table) >> 1):
+        key = slots[2 * slot]
+        code = (key >> UNIT_SHIFT) & UNIT_MASK
+        unit = np.uint64(code - middle + half)
+        held = np.int64(key != 0) & np.int64(first <= code) & np.int64(code < end)
+        counted = held & np.int64(np.uint64(1) <= unit) & np.int64(unit <= last)
+        counts[counted * np.int64(unit)] += 1  # without a branch: whether a slot is free cannot be foretold
+        others += int(held - counted)
+    return others
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS)
+def held(table: Ints, keys: Ints, values: Ints) -> int:
+    """All keys, with their values; how many. There is room for one more."""
+    count, slots = 0, pointer(table)
+    for slot in range(len(table) >> 1):
+        keys[count], values[count] = slots[2 * slot], slots[2 * slot + 1]
+        count += int(slots[2 * slot] != 0)
     return count
 
 
-@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
-def take_out(table: Ints, frontier: Ints, kept: Ints, moved: Ints, moved_values: Ints) -> int:
-    """Cells that are to be held at another level, at that; the others go to an empty table. How many were moved."""
-    count, slots, last = 0, pointer(kept), last_of(kept)
+@entry(INTEGERS, INTEGERS)
+def move(table: Ints, larger: Ints) -> int:
+    """Put all into an empty table with more slots; how many."""
+    count, slots, last = 0, pointer(larger), last_of(larger)
     for slot in range(len(table) >> 1):
         if table[2 * slot] != 0:
-            key, value = _coarser(table[2 * slot], table[2 * slot + 1], frontier)
-            if key != table[2 * slot]:
+            count += put(slots, last, table[2 * slot], table[2 * slot + 1])
+    return count
+
+
+@part
+def _free_slot(slots: Ints, last: np.uint64) -> int:
+    slot = 0
+    while slots[2 * slot] != 0 and slot < last:
+        slot += 1
+    return slot
+
+
+@part
+def _stay(slots: Ints, last: np.uint64, slot: np.uint64) -> int:
+    """Put a cell as near to its home as is free; 1 when it is somewhere now."""
+    at = slot << _ONE
+    key, value = slots[at], slots[at + _ONE]
+    if home_of(key, last) == slot:
+        return 1
+    slots[at] = 0
+    return put(slots, last, key, value)
+
+
+@entry(INTEGERS, INTEGERS, INTEGERS, INTEGERS, INTEGERS)
+def take_out(table: Ints, frontier: Ints, done: Ints, moved: Ints, moved_values: Ints) -> int:
+    """Take out some cells that are to be held at another level, at that: as many as there is room for at most. How
+    many. `done` is -1, 0, 0 at first, and -1, 1, 0 in the end; between, a free slot where it began, how many slots were
+    looked at, whether a cell had no room and all is to be looked at again.
+
+    The others go as near to their home as is free now. All that stand between a free slot and the next one are looked
+    at in turn, so each finds what was in front of it already where it stays, and no search meets a gap. So a part
+    ends with a free slot, and the whole with a second one: where it began another cell may have come."""
+    count, slots, last = 0, pointer(table), last_of(table)
+    if done[0] < 0:
+        done[0] = _free_slot(slots, last)
+    looked, enough = done[1], done[1] + len(moved)
+    while looked <= np.int64(last) or slots[(np.uint64(done[0] + looked) & last) << _ONE] != 0:
+        slot = np.uint64(done[0] + looked) & last
+        at = slot << _ONE
+        if slots[at] == 0 and looked >= enough:
+            done[1] = looked
+            return count
+        if slots[at] != 0:
+            key, value = _coarser(slots[at], slots[at + _ONE], frontier)
+            if key != slots[at] and count < len(moved):
                 moved[count], moved_values[count] = key, value
+                slots[at] = 0
                 count += 1
             else:
-                put(slots, last, key, value)
+                done[2] |= np.int64(key != slots[at])
+                _stay(slots, last, slot)
+        looked += 1
+    done[0], done[1], done[2] = -1, 1 - done[2], 0
     return count

@@ -46,9 +46,11 @@ from telemetry.patterns import (
     SLOT,
     UNIT_MASK,
     UNIT_SHIFT,
+    Ints,
     burst_values,
     codes_at,
     levels_of,
+    starts_of,
 )
 from telemetry.times import format_time
 from telemetry.trade import Trade
@@ -418,9 +420,9 @@ def test_generations_of_milliseconds_change_alike_in_the_reference_and_in_compil
             plain.turn()
             quick.turn()
         if turn % 16 == 7:
-            saved, quick = quick.saved(), CompiledBursts()
+            saved, quick = quick.copied()(), CompiledBursts()
             quick.load(saved)
-            assert all(np.array_equal(*pair) for pair in zip(plain.saved(), saved, strict=True))
+            assert all(np.array_equal(*pair) for pair in zip(plain.copied()(), saved, strict=True))
 
 
 def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled_code() -> None:
@@ -448,31 +450,74 @@ def test_cells_that_become_coarser_are_the_same_in_the_reference_and_in_compiled
     assert len(levels) >= 3, levels
 
 
-def test_a_table_that_grows_or_gives_cells_away_goes_on_in_memory_that_was_taken_before() -> None:
-    seed = random.SystemRandom().randrange(1 << 32)
-    print(f"seed {seed}")
-    rng, taken = np.random.default_rng(seed), list[Any]()
-    plain, quick = NumpyTally(), CompiledTally(taken.append)
-    sizes = set[int]()
+def some_cells(rng: np.random.Generator, count: int, *, since: int = 100_000, level: int = 0) -> Ints:
+    """Keys of cells of the last so many seconds."""
+    seconds = NOW // 10**9 - rng.integers(0, since, count)
+    codes = codes_at(np.full(count, level), seconds)
+    return rng.integers(0, 50, count) << INSTRUMENT_SHIFT | codes << UNIT_SHIFT | rng.integers(0, 9, count)
+
+
+def test_a_table_that_grows_goes_on_in_memory_that_was_taken_before() -> None:
+    rng, taken, sizes = np.random.default_rng(1), list[Any](), set[int]()
+    tally = CompiledTally(taken.append)
     for _ in range(40):
-        seconds = NOW // 10**9 - rng.integers(0, 100_000, 5000)
-        codes = codes_at(np.zeros(5000, np.int64), seconds)
-        keys = rng.integers(0, 50, 5000) << INSTRUMENT_SHIFT | codes << UNIT_SHIFT | rng.integers(0, 9, 5000)
-        for tally in (plain, quick):
-            tally.add(keys.copy(), np.ones(5000, np.int64))
-        table = quick.room_for(0)
+        tally.add(some_cells(rng, 5000), np.ones(5000, np.int64))
+        table = tally.room_for(0)
         sizes.add(len(table))
         assert len(table) <= 1 << 17 or any(table is one for one in taken)
     assert max(sizes) > 1 << 17
+
+
+@pytest.mark.parametrize(
+    ("count", "part", "more"), [(100_000, 1 << 16, 2_000), (100_000, 1 << 16, 60_000), (2_000, 8, 8)]
+)
+def test_cells_are_taken_out_in_parts_while_others_come_and_the_table_grows(count: int, part: int, more: int) -> None:
+    """Also when there is room for fewer of them than stand side by side."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng = np.random.default_rng(seed)
+    plain, quick = NumpyTally(), CompiledTally(part=part)
+    for keys in (some_cells(rng, count), some_cells(rng, count // 10, level=1)):
+        for tally in (plain, quick):
+            tally.add(keys.copy(), np.ones(len(keys), np.int64))
     frontier = np.array([NOW // 10**9 // 60 * 60 - 50_000, *[NEVER] * 3], np.int64)
-    for tally in (plain, quick):
-        tally.prepare()
-    moved = [merged(*tally.take_out(frontier)) for tally in (plain, quick)]
-    assert len(moved[0][0]) > 1000
-    assert quick.room_for(0) is taken[-1]
-    for one, other in ((moved[0], moved[1]), (merged(*plain.items()), merged(*quick.items()))):
+    frontier[0] -= frontier[0] % 60
+    out, size = list(plain.take_out(frontier)), len(quick.room_for(0))
+    parts = list[tuple[Ints, Ints]]()
+    for keys, values in quick.take_out(frontier):
+        parts.append((keys.copy(), values.copy()))
+        known = plain.items()[0][:: max(1, count // 5_000)]
+        for keys in (some_cells(rng, more, since=40_000), known)[: 2 * (len(parts) < 90)]:
+            for tally in (plain, quick):
+                tally.add(keys.copy(), np.ones(len(keys), np.int64))
+    assert len(parts) > 1
+    assert len(quick.room_for(0)) > size or more < 10_000
+    moved = [merged(*map(np.concatenate, zip(*one, strict=True))) for one in (out, parts)]
+    assert len(moved[0][0]) > 500
+    for one, other in (moved, (merged(*plain.items()), merged(*quick.items()))):
         assert all(np.array_equal(*pair) for pair in zip(one, other, strict=True))
     assert len(plain) == len(quick)
+
+
+@pytest.mark.parametrize(("level", "since"), [(0, 50_000), (0, 10**7), (1, 10**6), (2, 10**8)])
+def test_the_frontier_goes_to_the_same_second_in_the_reference_and_in_compiled_code(level: int, since: int) -> None:
+    """Also when the cells are further apart than units are counted one by one."""
+    seed = random.SystemRandom().randrange(1 << 32)
+    print(f"seed {seed}")
+    rng, tallies = np.random.default_rng(seed), (NumpyTally(), CompiledTally())
+    assert [tally.frontier(level, 10) for tally in tallies] == [None, None]
+    keys = np.append(some_cells(rng, 20_000, since=since, level=level), some_cells(rng, 2_000, level=3))
+    for tally in tallies:
+        tally.add(keys.copy(), np.ones(len(keys), np.int64))
+    count = len(tallies[0])
+    for left in (0, 1, count // 3, count - 3_000, count - 1, count, 2 * count):
+        plain, quick = (tally.frontier(level, left) for tally in tallies)
+        assert plain is not None
+        assert plain == quick, left
+        starts = starts_of(codes := tallies[0].items()[0] >> UNIT_SHIFT & UNIT_MASK, levels_of(codes))
+        of_level = starts[levels_of(codes) == level]
+        assert plain[1] == np.count_nonzero(of_level < plain[0])
+        assert len(of_level) - plain[1] <= left
 
 
 @pytest.mark.parametrize("seed", range(8))
