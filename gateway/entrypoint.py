@@ -27,6 +27,7 @@ from gateway.alerting.gathering import Gathering
 from gateway.alerting.rule_file import RuleFile
 from gateway.answering.patterns import add_patterns
 from gateway.app import Bounds, Clocks, Gateway
+from gateway.early import keep_early
 from gateway.environment import GatewaySettings
 from gateway.freshness import Freshness
 from gateway.guard import Guard
@@ -103,10 +104,10 @@ async def run(settings: GatewaySettings) -> None:
             if settings.calendars:
                 await tasks.start("calendars", gateway.watch.keep_calendars, settings.calendar_of_venue)
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
-            feed = Feed(gateway, decoder)
-            app = new_app(gateway, stream, feed, registry)
+            app = new_app(gateway, stream, feed := Feed(gateway, decoder), registry)
             add_patterns(app, gateway)
-            server = _Server(Ingest(gateway, guard, app, decoder), Lane(gateway, guard, decoder, Load()), listening)
+            lane = _new_lane(gateway, guard, decoder, journal)
+            server = _Server(Ingest(gateway, guard, app, decoder), lane, listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
             logger.info("listening", url=settings.base_url, epoch=f"{state.epoch:016x}", applied=state.applied)
@@ -195,6 +196,13 @@ def new_gateway(
         clocks=clocks,
         zones=settings.venue_zones,
     )
+
+
+def _new_lane(gateway: Gateway, guard: Guard, decoder: Decoder, journal: Journal) -> Lane:
+    """The lane; the memory that a burst needs first is taken."""
+    lane = Lane(gateway, guard, decoder, Load())
+    keep_early([journal.record_memory, *lane.buffers.values()])
+    return lane
 
 
 def new_freshness(settings: GatewaySettings, kept: Kept, clocks: Clocks) -> Freshness:

@@ -1,7 +1,8 @@
 """Memory that is taken from the system before it is needed, in a thread: to touch a page for the first time takes
 microseconds, a large one milliseconds, and the event loop would stand still for it.
 
-Nothing in the memory changes. Where the system cannot do it (Linux before 5.14, others) pages come when they are used.
+Nothing in the memory changes, unless it is given back. Where the system cannot do it (Linux before 5.14, others) pages
+come when they are used.
 """
 
 from __future__ import annotations
@@ -95,13 +96,24 @@ def take_pages(array: Array) -> threading.Event | None:
     return _taker.ask(array) if _madvise is not None else None
 
 
+def give_back_pages(array: Array) -> None:
+    """The memory of an array goes to the system, and what is in it is lost: nobody uses it, or wants to know."""
+    start, stop = _whole_pages(array)
+    if _madvise is not None and start < stop:
+        _madvise(ctypes.c_void_p(start), ctypes.c_size_t(stop - start), mmap.MADV_DONTNEED)
+
+
 def _pieces(array: Array) -> Iterator[tuple[int, int]]:
     """Address and size of each piece of the whole pages of an array."""
-    address = array.ctypes.data
-    start = address + -address % _PAGE
-    stop = (address + array.nbytes) // _PAGE * _PAGE
+    start, stop = _whole_pages(array)
     for piece in range(start, stop, _PIECE):
         yield piece, min(_PIECE, stop - piece)
+
+
+def _whole_pages(array: Array) -> tuple[int, int]:
+    """Where the whole pages of an array begin and end."""
+    address = array.ctypes.data
+    return address + -address % _PAGE, (address + array.nbytes) // _PAGE * _PAGE
 
 
 def _populate(address: int, size: int) -> bool:

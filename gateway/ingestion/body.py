@@ -9,12 +9,14 @@ that is no such body. One buffer for each connection whose body is under way, as
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
 from telemetry.decode_compiled import PADDING
 from telemetry.frame import U8, Array
+from telemetry.pages import give_back_pages, take_pages
 
 _CACHE_LINE = 64
 
@@ -55,10 +57,11 @@ class Buffers:
     decoder needs behind them. All in one text; buffers are known by where they begin. What was used once stays in
     memory, and what was used last is used next: it may still be in the processor's caches."""
 
-    def __init__(self, size: int, most: int, before: int = 0) -> None:
-        self.left = most  # how many can be taken
+    def __init__(self, size: int, most: int, before: int = 0, early: int = 0) -> None:
+        """The memory of the first `early` ones can be taken before they are needed."""
+        self.left, self._early = most, early  # how many can be taken
         self.size = before + size
-        stride = -(self.size + PADDING) // _CACHE_LINE * -_CACHE_LINE
+        self.stride = stride = -(self.size + PADDING) // _CACHE_LINE * -_CACHE_LINE
         self.text = np.zeros((most + 1) * stride, U8)  # one is always free to be read into
         self.view = memoryview(self.text.data)
         self._idle = [number * stride for number in range(most, -1, -1)]
@@ -77,6 +80,19 @@ class Buffers:
         """Nobody uses it any more."""
         self.left += 1
         self._idle.append(buffer)
+
+    def take_early(self) -> threading.Event | None:
+        """Begin to take that memory from the system; None when this one cannot."""
+        return take_pages(self.text[: self._early * self.stride])
+
+    def give_back_early(self) -> None:
+        """Give back that of those which were never used, but for the next one; those are behind all others."""
+        never = len(self.text) // self.stride
+        for idle in self._idle[:-1]:
+            if idle != (never - 1) * self.stride:
+                break
+            never -= 1
+        give_back_pages(self.text[never * self.stride : max(never, self._early) * self.stride])
 
 
 class Held(NamedTuple):

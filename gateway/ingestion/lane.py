@@ -34,6 +34,7 @@ from telemetry.errors import TelemetryError
 from telemetry.load import Load
 
 MOST_BYTES = 64 << 20  # of buffers of each size
+EARLY: dict[AnyMedia, int] = {"json": 64, "arrow": 12}  # of them, whose memory is there before they are needed
 
 
 class Small(NamedTuple):
@@ -53,7 +54,7 @@ class Lane:
         self._arrived: list[Small] = []
         self._threads: set[asyncio.Task[None]] = set()  # one for each body that is decoded in a thread
         self.buffers: dict[AnyMedia, Buffers] = {
-            media: Buffers(size, MOST_BYTES // size, MAX_HEAD) for media, size in MAX_BODY.items()
+            media: Buffers(size, MOST_BYTES // size, MAX_HEAD, EARLY[media]) for media, size in MAX_BODY.items()
         }
         self._large = Turn(gateway.intake, gateway.latency, decoder, self.buffers["json"], self._answers, load)
 

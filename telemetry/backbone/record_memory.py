@@ -4,8 +4,8 @@ of their file, with room before and behind them up to whole blocks.
 Records lie one behind the other in one memory on large pages, and are let go in about the order in which they came. So
 the next one goes behind the newest, or, from the end of what was ever used, to the beginning again: memory that was
 used before is there, and may be in the processor's caches. Only when all of that is taken is more used. What is used
-first is taken from the system ahead of it. Bounds: MOST_BYTES; where no gap is as large as a record, its memory comes
-from Python, and what is in it is copied before it is written.
+first can be taken from the system ahead of it. Bounds: MOST_BYTES; where no gap is as large as a record, its memory
+comes from Python, and what is in it is copied before it is written.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ import numpy.typing as npt
 
 from telemetry.backbone.large_pages import on_large_pages
 from telemetry.backbone.record import anywhere
-from telemetry.pages import take_pages
+from telemetry.pages import give_back_pages, take_pages
 
 BLOCK_BYTES = 4096  # of a write past the page cache: a multiple of what disks ask for
 MOST_BYTES = 96 << 20  # the newest records that are kept, and those that are being made and written
-EARLY_BYTES = 24 << 20  # what trades that come as fast as they can have under way while nothing holds them up
+EARLY_BYTES = 32 << 20  # what trades that come as fast as they can have under way while nothing holds them up
 
 
 class Blocks(npt.NDArray[np.uint8]):
@@ -47,8 +47,12 @@ class RecordMemory:
         self._next = self.touched = 0  # behind the newest; up to where any was ever used, in bytes
 
     def take_early(self) -> threading.Event | None:
-        """Begin to take what is used first from the system; None when this one cannot, or has nothing to give."""
+        """Begin to take what is used first from the system; None when this one cannot."""
         return take_pages(self._memory[:EARLY_BYTES])
+
+    def give_back_early(self) -> None:
+        """Give back what of it was never used; in the thread that takes memory for records."""
+        give_back_pages(self._memory[self.touched : max(self.touched, EARLY_BYTES)])
 
     def take(self, size: int, offset: int) -> memoryview:
         """So many bytes for what will be at this offset of a file."""

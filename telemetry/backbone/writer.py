@@ -46,7 +46,6 @@ class JournalWriter:
     async def __aenter__(self) -> Self:
         self._writer.start()
         self._preparer.start()
-        self.journal.record_memory.take_early()
         return self
 
     async def __aexit__(

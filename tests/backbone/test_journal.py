@@ -13,7 +13,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
-import numpy as np
 import pytest
 
 from telemetry.backbone import Committed
@@ -28,7 +27,6 @@ from telemetry.slices import SHORT_NS, slice_ns
 from tests.backbone.forgetful import ForgetfulFiles
 from tests.backbone.script import HERE, SEGMENT_BYTES, Commit, Offered, commits, everything, reopen
 from tests.telemetry.test_slices import seen_in_a_thread
-from tests.telemetry.touched import share_there
 
 SEED = 20261123
 SMALL = 64 << 10
@@ -408,19 +406,6 @@ def test_the_writer_appends_in_order_on_one_thread(tmp_path: Path) -> None:
         assert slices == {SHORT_NS}, "it gets a core as soon as it is woken"
     with Journal.open(tmp_path, segment_bytes=SMALL) as journal:
         assert journal.last_seq == 200
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
-def test_a_writer_takes_the_memory_of_its_first_records_before_they_come(tmp_path: Path) -> None:
-    async def scenario() -> float:
-        journal = Journal.open(tmp_path, segment_bytes=SMALL)
-        async with JournalWriter(journal):
-            for thread in threading.enumerate():
-                if thread.name == "pages":
-                    await asyncio.to_thread(thread.join)
-            return share_there(np.frombuffer(journal.memory(1 << 20), np.uint8))
-
-    assert asyncio.run(scenario()) == 1
 
 
 def test_the_writer_passes_errors_on_and_goes_on(tmp_path: Path) -> None:
