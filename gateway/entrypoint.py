@@ -66,6 +66,7 @@ from telemetry.hangup import on_hang_up
 from telemetry.heap import keep_freed_memory
 from telemetry.load import Load
 from telemetry.logs import begin_logs
+from telemetry.pages import take_pages
 from telemetry.supervisor import watch_supervisor
 from telemetry.tasks import AsyncTaskManager, Ready
 
@@ -153,6 +154,7 @@ def new_state(settings: GatewaySettings) -> Aggregator:
     state.atoms.merging = new_merging(settings.compiled)
     if isinstance(state.atoms.merging, CompiledMerging):
         state.atoms.folding, state.atoms.newest = CompiledFolding(len(state.atoms.rows)), Newest()
+        state.atoms.take_pages = take_pages
     return state
 
 

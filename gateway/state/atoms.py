@@ -15,6 +15,8 @@ snapshot has taken it, so that what is taken is the state of one instant and mer
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from gateway.state.folding import Folding, NumpyFolding
@@ -29,6 +31,7 @@ LEVELS = (1, 60, 3600, 86400)
 _STEP = 1 << 13  # rows folded at a time
 _RECENT = 4096  # keys kept in the dict before they are merged into the sorted array
 _YOUNG = 1 << 16  # keys kept in the small sorted array before they are merged into the large one
+_AHEAD = 1 << 13  # rows: of so many, and up to twice as many, the memory is taken before they are used
 _NEVER = -(1 << 34)
 
 
@@ -40,6 +43,10 @@ class AtomTable:
         self.merging: Merging = NumpyMerging()
         self.folding: Folding = NumpyFolding()
         self.newest: Newest | None = None  # a shorter way to the same places
+        self.take_pages: Callable[[Rows], object] = lambda _: (
+            None
+        )  # takes the memory of rows that come soon, in a thread
+        self._taken = 0  # rows whose memory is there
         self.rows: Rows = reserved(cap)
         self.used = 0
         self.pages = Pages(len(self.rows))
@@ -117,6 +124,9 @@ class AtomTable:
         self.used += len(fresh)
         if self.used > len(self.rows):
             self._grow()
+        if self.used + _AHEAD > self._taken:
+            start, self._taken = max(self._taken, self.used), self.used + 2 * _AHEAD
+            self.take_pages(self.rows[start : self._taken])
         return [*reused, *fresh]
 
     def _grow(self) -> None:  # only far more instruments than the cap come here

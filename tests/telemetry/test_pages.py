@@ -14,7 +14,9 @@ import pytest
 
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.growth import Growth
+from gateway.state.atoms import AtomTable
 from telemetry.pages import QuietPages, take_pages
+from telemetry.rows import REVISION, START, WIDTH
 from tests.telemetry.touched import share_there
 
 SIZE = 4 << 20
@@ -67,6 +69,19 @@ def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that()
         assert time.monotonic() < deadline, "the memory of the next entries did not come"
     entries.take_pages(2)
     assert share_there(entries.rows[4 * AHEAD :]) == 0
+
+
+def test_memory_of_atoms_is_there_before_they_are_used_and_no_more_than_that() -> None:
+    table, threads = AtomTable(500_000), list[threading.Thread | None]()
+    table.take_pages = lambda rows: threads.append(take_pages(rows))
+    new = np.zeros((2, WIDTH), np.int64)
+    new[:, START], new[:, REVISION] = (0, 1), 1
+    table.merge(new)
+    (thread,) = threads
+    assert thread is not None
+    thread.join(10)
+    assert share_there(table.rows[2:8000]) == 1
+    assert share_there(table.rows[20_000:400_000]) == 0
 
 
 def test_entries_take_no_memory_that_was_used_before() -> None:
