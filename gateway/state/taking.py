@@ -133,7 +133,6 @@ class CompiledTake:
         self._late = np.empty((0, 2), np.int64)
         self._entries, self._owners = np.empty((0, ENTRY_WIDTH), np.int64), np.empty(0, np.int64)
         self._results = np.zeros(self._kernels.RESULTS, np.int64)
-        self._new_cells = [self._kernels.ENDS, self._kernels.GAPS, self._kernels.MILLISECONDS]  # one of each at most
 
     def __call__(self, held: Held, waiting: Sequence[Waiting]) -> None:
         """See Take."""
@@ -157,15 +156,21 @@ class CompiledTake:
         self._results.fill(0)
         new = late = entries = 0
         for block, ranges, ids in self._blocks(waiting, is_joined=keys < len(waiting) * _LARGE):
-            table = cells.room_for(int(ranges[:, self._new_cells].sum()))
+            table = cells.room_for(more := self._most_new(ranges))
+            self._results[self._kernels.ROOM] = new + more
             self._kernels.take(block, block.view(np.uint32), ranges, ids, *whose, table, *counts, *kept, *bounds)
-            before, (new, late, entries) = new, self._results.tolist()
+            before, (new, late, entries, _) = new, self._results.tolist()
             cells.grew(new - before)
         if entries:
             largest.put(self._owners[:entries], self._entries[:entries])
         if late:
             codes, values = self._late[:late].T.copy()
             held.cells.add(codes, values, int((codes >> UNIT_SHIFT & layout.UNIT_MASK).min() - _CODE) * UNITS[0])
+
+    def _most_new(self, ranges: Ints) -> int:
+        """More cells than ranges can bring: where an instrument has a burst, it has the first trade or a gap."""
+        _, _, _, ends, gaps, _, _, _, milliseconds = ranges.sum(axis=0).tolist()
+        return int(ends + gaps + min(ends + gaps, milliseconds) + 1)
 
     def _have_room(self, late: int, entries: int) -> None:
         if len(self._late) < late:

@@ -51,8 +51,8 @@ from telemetry.patterns import (
 # Columns of a range: where its ids and its numbers begin, its first trade, how many rows of each array it has, and how
 # many milliseconds are in its runs.
 IDS, BEGIN, FIRST_SEQ, ENDS, GAPS, RUNS, CANDIDATES, WORDS, MILLISECONDS, RANGE_WIDTH = range(10)
-# What has come to be, counted: cells, rows of `late`, entries.
-NEW_CELLS, LATE, ENTRIES, RESULTS = range(4)
+# What has come to be, counted: cells, rows of `late`, entries; as many cells as there is room for.
+NEW_CELLS, LATE, ENTRIES, ROOM, RESULTS = range(5)
 _SLOT_NS, _SLOT_MS = UNITS[0] * 1_000_000_000, UNITS[0] * 1000
 _CODE = LEVEL_OFFSETS[0]
 _AHEAD = 8  # rows: what is fetched now is there when it is needed
@@ -147,8 +147,9 @@ def _note(latest: Array, marks: Array, of: int, held: int) -> None:
 
 @part
 def _burst(cells: Array, late: Array, results: Array, frontier: int, instruments: int, key: int, most: int) -> None:
-    """The most trades of a millisecond in a cell, of an instrument that has any; -1 is no cell."""
-    if 0 <= key < instruments << INSTRUMENT_SHIFT:
+    """The most trades of a millisecond in a cell, of an instrument that has any; -1 is no cell. Of a range whose gaps
+    do not go with its bursts there is not always room."""
+    if 0 <= key < instruments << INSTRUMENT_SHIFT and results[NEW_CELLS] < results[ROOM]:
         _cell(pointer(cells), last_of(cells), late, results, frontier, key, most)
 
 

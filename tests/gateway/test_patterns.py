@@ -7,6 +7,7 @@ import math
 import random
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date, datetime
 from fractions import Fraction
 from itertools import pairwise
@@ -49,6 +50,7 @@ from telemetry.patterns import (
     Ints,
     burst_values,
     codes_at,
+    in_runs,
     levels_of,
     starts_of,
 )
@@ -518,6 +520,24 @@ def test_the_frontier_goes_to_the_same_second_in_the_reference_and_in_compiled_c
         of_level = starts[levels_of(codes) == level]
         assert plain[1] == np.count_nonzero(of_level < plain[0])
         assert len(of_level) - plain[1] <= left
+
+
+def test_the_table_of_cells_is_as_large_as_cells_need_not_milliseconds_and_not_larger_than_gaps_allow() -> None:
+    of, at = np.zeros(1, np.int64), MILLISECOND_OFFSET + NOW // 10**6
+    honest = analyse([from_trades([trade(at=NOW + number * 10**6) for number in range(9000)])], 1).patterns
+    assert honest is not None
+    untrue = replace(honest, gaps=honest.gaps[:0], block=None)
+    bursts = np.stack((at + 10_000 * np.arange(3000), np.ones(3000, np.int64)), axis=1)
+    untrue = replace(untrue, **dict(zip(("runs", "words"), in_runs(bursts), strict=True)))
+    for ranges, most in ((honest, 40), (untrue, 4)):
+        state = Aggregator(epoch=EPOCH, parts=compiled_parts()).patterns
+        assert state is not None
+        state.merge(of, 1, ranges)
+        state.take_in()
+        cells = state.cells.fine
+        assert isinstance(cells, CompiledTally)
+        assert len(cells.room_for(0)) == 2 * 4096
+        assert 0 < len(cells) <= most
 
 
 @pytest.mark.parametrize("seed", range(8))

@@ -72,14 +72,14 @@ def test_memory_of_entries_is_there_before_they_are_used_and_no_more_than_that()
 
 
 def test_memory_of_atoms_is_there_before_they_are_used_and_no_more_than_that() -> None:
-    table, threads = AtomTable(500_000), list[threading.Thread | None]()
-    table.take_pages = lambda rows: threads.append(take_pages(rows))
+    table, begun = AtomTable(500_000), list[threading.Event | None]()
+    table.take_pages = lambda rows: begun.append(take_pages(rows))
     new = np.zeros((2, WIDTH), np.int64)
     new[:, START], new[:, REVISION] = (0, 1), 1
     table.merge(new)
-    (thread,) = threads
-    assert thread is not None
-    thread.join(10)
+    (done,) = begun
+    assert done is not None
+    assert done.wait(10)
     assert share_there(table.rows[2:8000]) == 1
     assert share_there(table.rows[20_000:400_000]) == 0
 
