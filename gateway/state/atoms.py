@@ -43,7 +43,7 @@ class AtomTable:
         self.merging: Merging = NumpyMerging()
         self.folding: Folding = NumpyFolding()
         self.newest: Newest | None = None  # a shorter way to the same places
-        self.take_pages: Callable[[Rows], object] = len  # has the memory of these rows ready soon, in a thread
+        self.take_pages: Callable[[Rows], object] = lambda _: None  # those of rows that come soon, in a thread
         self._taken = 0  # rows whose memory is there
         self.rows: Rows = reserved(cap)
         self.used = 0
