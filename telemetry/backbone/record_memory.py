@@ -45,24 +45,27 @@ class RecordMemory:
         self._memory = np.frombuffer(on_large_pages(MOST_BYTES), np.uint8)
         self._used: dict[int, _Used] = {}  # by where it begins
         self._next = self.touched = 0  # behind the newest; up to where any was ever used, in bytes
+        self._lock = threading.Lock()  # what is given back shall not be taken meanwhile
 
     def take_early(self) -> threading.Event | None:
         """Begin to take what is used first from the system; None when this one cannot."""
         return take_pages(self._memory[:EARLY_BYTES])
 
     def give_back_early(self) -> None:
-        """Give back what of it was never used; in the thread that takes memory for records."""
-        give_back_pages(self._memory[self.touched : max(self.touched, EARLY_BYTES)])
+        """Give back what of it was never used; in any thread, for the journal's may make a record meanwhile."""
+        with self._lock:
+            give_back_pages(self._memory[self.touched : max(self.touched, EARLY_BYTES)])
 
     def take(self, size: int, offset: int) -> memoryview:
         """So many bytes for what will be at this offset of a file."""
         before = offset % BLOCK_BYTES
         whole = before + size + -(before + size) % BLOCK_BYTES
-        start = self._gap(whole)
-        if start is None:
-            return anywhere(size)
-        self._next = start + whole
-        self.touched = max(self.touched, self._next)
+        with self._lock:
+            start = self._gap(whole)
+            if start is None:
+                return anywhere(size)
+            self._next = start + whole
+            self.touched = max(self.touched, self._next)
         blocks = self._memory[start : self._next].view(Blocks)
         self._used[start] = _Used(self._next, ref(blocks, partial(_let_go, self._used, start)))
         return blocks.data[before : before + size]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -83,3 +84,21 @@ def test_memory_that_is_given_back_when_all_of_it_was_used_stays_as_it_is() -> N
     record[:] = b"r" * len(record)
     records.give_back_early()
     assert bytes(record) == b"r" * len(record)
+
+
+def test_what_another_thread_writes_while_memory_is_given_back_stays() -> None:
+    records, written, size = RecordMemory(), list[memoryview](), 64 << 10
+
+    def write() -> None:
+        for _ in range(EARLY_BYTES // size):
+            record = records.take(size, 0)
+            record[:] = b"r" * size
+            written.append(record)
+
+    writing = threading.Thread(target=write)
+    writing.start()
+    while writing.is_alive():
+        taken = records.take_early()
+        assert taken is not None
+        records.give_back_early()
+    assert all(bytes(record) == b"r" * size for record in written)
