@@ -15,6 +15,8 @@ from telemetry.digests import Keys
 class CompiledSlots(Slots):
     """`kernels` is telemetry.compiled.table, compiled when it is imported if need be."""
 
+    takes_again = True
+
     def __init__(self, kernels: Any, entries: Entries, growth: Growth) -> None:
         super().__init__(entries, growth)
         self._kernels = kernels
@@ -33,7 +35,7 @@ class CompiledSlots(Slots):
         if count == 1:
             return self._claim_few(keys, first_seq, number, horizon, only_new)
         if count > len(self._verdict):
-            self._verdict, self._notes = np.empty(2 * count, np.uint8), np.empty(kernels.NOTES + 2 * count, np.int64)
+            self._verdict, self._notes = np.empty(2 * count, np.uint8), np.empty(kernels.NOTES + 4 * count, np.int64)
         verdict, notes = self._verdict[:count], self._notes
         prints, given = np.ascontiguousarray(keys.fingerprints), np.ascontiguousarray(keys.given)
         added = kernels.claim(
@@ -43,16 +45,17 @@ class CompiledSlots(Slots):
         if added < 0:
             conflicts = np.flatnonzero(verdict == kernels.CONFLICT).tolist()
             return Claimed(0, verdict == kernels.FRESH, 0, conflicts)
-        self._count(added)
+        self._count(int(notes[kernels.TAKEN]))
         if added == count or not notes[kernels.DUPLICATES]:
             return Claimed(added, None, 0, [])
         return Claimed(added, verdict == kernels.FRESH, int(notes[kernels.HELD]), [])
 
-    def _move(self, number: int) -> None:
+    def _move(self, number: int, due: int) -> None:
         """As Slots._move."""
-        words = BUCKET * self._growth.smaller + self._growth.larger
+        growth = self._growth
+        words = BUCKET * growth.smaller + growth.larger
         if len(self._work) < words:
             self._work = np.empty(words, np.uint64)
-        self.used += self._kernels.move(
-            *(self._table, self._work, self._hashing, self._growth.spread, self._entries.words, number, self._doubted),
-        )
+        where = self._table, self._work, self._hashing, growth.spread, self._entries.words
+        self.used += self._kernels.move(*where, number, self._doubted, due)
+        growth.split = due

@@ -17,6 +17,9 @@ PARTS = 1 << 7
 BUCKET = 8  # slots that are looked at together: a line of the processor's caches
 FEWEST = 1 << 6  # buckets of a part: so many, that all parts fill alike
 BEGIN, FULL = 0.46, 0.6  # the share of slots in use at which growth begins, and has ended
+# The same once the ring has come to its end, where slots of entries that were written over are taken again: then they
+# are in use more evenly, and as few searches go on in a next bucket.
+BEGIN_AGAIN, FULL_AGAIN = 0.6, 0.72
 FRESH = 0.375  # that at its end: a step is to 1.6 times as many
 _SOON = 0.29  # that at which memory for the next step begins to be taken; all is there when it begins
 
@@ -27,6 +30,8 @@ class Growth:
     def __init__(self, places: int, words: int) -> None:
         self.most = max(FEWEST, _buckets(places))
         self.behind = BUCKET * PARTS * (self.most + 1)  # words behind the ring, as one may look a bucket too far
+        self.takes_again = False  # such slots
+        self._begin, self._full = BEGIN, FULL
         self._places, self._words = places, words
         self.split = 0
         self.smaller = self.larger = FEWEST
@@ -47,9 +52,11 @@ class Growth:
         """Begin when so many slots are in use that it is time: whether it was. So many were ever `taken`, and so many
         entries are found by them."""
         slots = self.slots
-        if self.split or used <= BEGIN * slots:
+        if self.takes_again and live >= self._places:
+            self._begin, self._full = BEGIN_AGAIN, FULL_AGAIN
+        if self.split or used <= self._begin * slots:
             return False
-        room = max(int(FULL * slots) - used, 0)
+        room = max(int(self._full * slots) - used, 0)
         self._from, self._until, self.split = taken, taken + room, PARTS
         needed = _buckets(min(live + room, self._places))
         self.smaller, self.old = self.larger, self.new
@@ -67,7 +74,7 @@ class Growth:
     def next_due(self, taken: int, used: int) -> int:
         """How many slots will be taken when something is due, when so many were taken and are in use now."""
         if not self.split:
-            return taken + max(int(BEGIN * self.slots) - used, 0) + 1
+            return taken + max(int(self._begin * self.slots) - used, 0) + 1
         return self._from + (PARTS - self.split + 1) * (self._until - self._from) // PARTS
 
     def soon(self, used: int) -> tuple[int, int]:

@@ -31,12 +31,15 @@ class Claimed(NamedTuple):
 class Slots:
     """Slots in NumPy, and one by one for a few."""
 
+    takes_again = False  # slots of entries that were written over
+
     def __init__(self, entries: Entries, growth: Growth) -> None:
         """For these entries, and in the memory that they have."""
         self.used = 0
         self._taken = 0  # slots that were ever taken
         self._rests = 0  # nothing is due before so many are
         self._entries, self._growth = entries, growth
+        growth.takes_again = self.takes_again
         self._tags = Tags(entries.size, growth)
         self._doubt = self._doubted = False  # entries were taken back; before the parts that move now began to
         self._table = entries.flat
@@ -51,9 +54,8 @@ class Slots:
             if growth.split == PARTS:
                 self._doubted, self._doubt = self._doubt, False
             due = growth.due(self._taken + added)
-            while growth.split > due:
-                self._move(behind)
-                growth.split -= 1
+            if growth.split > due:
+                self._move(behind, due)
             if growth.split:
                 break
         self._rests = growth.next_due(self._taken, self.used)
@@ -204,15 +206,20 @@ class Slots:
             used = np.count_nonzero(self._lines.take(ways.bucket, 0), axis=1)
             slots, full = ways.bucket * BUCKET + np.minimum(used, BUCKET - 1), used == BUCKET
             self._table[slots[~full]] = values[~full]  # of two that want one slot the last stays
-            left = np.flatnonzero(self._table.take(slots) != values)
+            left = np.flatnonzero(full | (self._table.take(slots) != values))
             ways, values = ways.on(full).of(left), values[left]
         for row, value in enumerate(values.tolist()):
             self._take_one(Way(*(int(column[row]) for column in ways)), value)
 
-    def _move(self, number: int) -> None:
-        """Move the last part that waits, without slots that find nothing any more when the next entry has this
-        number."""
-        growth, index = self._growth, self._growth.split - 1
+    def _move(self, number: int, due: int) -> None:
+        """Move the last parts that wait until `due` still do, without slots that find nothing any more when the next
+        entry has this number."""
+        while self._growth.split > due:
+            self._move_one(number, self._growth.split - 1)
+            self._growth.split -= 1
+
+    def _move_one(self, number: int, index: int) -> None:
+        growth = self._growth
         begin, end = growth.old + index * growth.smaller, growth.new + index * growth.larger
         part = self._lines[begin : begin + growth.smaller].reshape(-1)
         values = part[part != 0]

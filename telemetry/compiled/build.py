@@ -18,7 +18,7 @@ from telemetry.compiled.linking import link
 from telemetry.compiled.wrapping import MEMORY, wrapper
 
 MODULES = (  # that have entries
-    *("scanner", "arrow", "columns", "table", "merging", "folding", "tally", "bursts", "largest", "patterns"),
+    *("scanner", "arrow", "columns", "moving", "table", "merging", "folding", "tally", "bursts", "largest", "patterns"),
     *("newest", "arranging", "range_rows", "range_patterns", "range_scan", "range_scanned"),
     *("outliers", "names"),
 )

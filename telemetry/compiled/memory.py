@@ -92,6 +92,25 @@ def _checked_alike(words: Array, place: int, mask: np.uint64, wanted: np.uint64)
 
 
 @part
+def _checked_within(words: Array, place: int, first: np.uint64, mask: np.uint64) -> np.uint64:
+    bits = np.uint64(0)
+    for index in range(GROUP):
+        if (words[place + index] - first) & mask == 0:
+            bits |= np.uint64(1) << np.uint64(index)
+    return bits
+
+
+@part
+def _checked_pack(words: Array, place: int, bits: np.uint64, target: Array, at: int) -> int:
+    count = 0
+    for index in range(GROUP):
+        if (bits >> np.uint64(index)) & np.uint64(1):
+            target[at + count] = words[place + index]
+            count += 1
+    return count
+
+
+@part
 def _checked_expect(array: Array, place: int) -> int:
     return place
 
@@ -115,3 +134,7 @@ plain_size = _choose("plain_size", _checked_plain_size)  # characters of PLAIN_B
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0
 alike = _choose("alike", _checked_alike)  # a bit for each word of a GROUP that is as wanted where the mask has bits
+# A bit for each word of a GROUP that is not so much more than the first as the mask has bits, nor less.
+within = _choose("within", _checked_within)
+# The words of a GROUP that have a bit, one behind the other: how many. A GROUP is written, what is behind them is lost.
+pack = _choose("pack", _checked_pack)

@@ -14,6 +14,8 @@ _WORD, _BYTE = ir.IntType(64), ir.IntType(8)
 _U64, _I64 = numba.uint64, numba.int64
 _BLANK, _LAST = b" ~"  # the first and the last printable character of ASCII
 _PREFETCH = "llvm.prefetch.p0"
+_COMPRESS = f"llvm.experimental.vector.compress.v{GROUP}i64"
+_GROUP = ir.VectorType(_WORD, GROUP)
 
 
 def _pointer(typing: Any, array: Any) -> Any:
@@ -96,21 +98,53 @@ def _trailing_zeros(typing: Any, word: Any) -> Any:
 def _alike(typing: Any, pointer: Any, place: Any, mask: Any, wanted: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, place, mask, wanted = arguments
-        many = ir.VectorType(_WORD, GROUP)
-        address = builder.bitcast(builder.gep(values, [place]), many.as_pointer())
-        masked = builder.and_(builder.load(address, align=8), _repeated(builder, many, mask))
-        same = builder.icmp_unsigned("==", masked, _repeated(builder, many, wanted))
-        return builder.zext(builder.bitcast(same, ir.IntType(GROUP)), _WORD)
+        masked = builder.and_(_group(builder, values, place), _repeated(builder, mask))
+        return _bits(builder, masked, _repeated(builder, wanted))
 
     return _U64(pointer, _I64, _U64, _U64), generate
 
 
-def _repeated(builder: Any, many: Any, word: Any) -> Any:
+def _within(typing: Any, pointer: Any, place: Any, first: Any, mask: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, place, first, mask = arguments
+        more = builder.sub(_group(builder, values, place), _repeated(builder, first))
+        return _bits(builder, builder.and_(more, _repeated(builder, mask)), ir.Constant(_GROUP, [0] * GROUP))
+
+    return _U64(pointer, _I64, _U64, _U64), generate
+
+
+def _pack(typing: Any, pointer: Any, place: Any, bits: Any, target: Any, at: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        values, place, bits, target, at = arguments
+        octet = builder.trunc(bits, ir.IntType(GROUP))
+        kept = ir.VectorType(ir.IntType(1), GROUP)
+        kind = ir.FunctionType(_GROUP, [_GROUP, kept, _GROUP])
+        known = builder.module.globals.get(_COMPRESS) or ir.Function(builder.module, kind, _COMPRESS)
+        group = _group(builder, values, place)
+        packed = builder.call(known, [group, builder.bitcast(octet, kept), ir.Constant(_GROUP, ir.Undefined)])
+        builder.store(packed, builder.bitcast(builder.gep(target, [at]), _GROUP.as_pointer()), align=8)
+        return builder.zext(builder.ctpop(octet), _WORD)
+
+    return _I64(pointer, _I64, _U64, target, _I64), generate
+
+
+def _group(builder: Any, values: Any, place: Any) -> Any:
+    """The words from this place on."""
+    return builder.load(builder.bitcast(builder.gep(values, [place]), _GROUP.as_pointer()), align=8)
+
+
+def _bits(builder: Any, first: Any, second: Any) -> Any:
+    """A bit for each word that is the same in both."""
+    same = builder.icmp_unsigned("==", first, second)
+    return builder.zext(builder.bitcast(same, ir.IntType(GROUP)), _WORD)
+
+
+def _repeated(builder: Any, word: Any) -> Any:
     """A vector of this word alone."""
     first = ir.IntType(32)(0)
-    one = builder.insert_element(ir.Constant(many, ir.Undefined), word, first)
+    one = builder.insert_element(ir.Constant(_GROUP, ir.Undefined), word, first)
     return builder.shuffle_vector(
-        one, ir.Constant(many, ir.Undefined), ir.Constant(ir.VectorType(first.type, GROUP), [0] * GROUP)
+        one, ir.Constant(_GROUP, ir.Undefined), ir.Constant(ir.VectorType(first.type, GROUP), [0] * GROUP)
     )
 
 
@@ -136,5 +170,6 @@ word_at, put_word = numba.extending.intrinsic(_word_at), numba.extending.intrins
 plain_size = numba.extending.intrinsic(_plain_size)
 double_at, half_at = numba.extending.intrinsic(_double_at), numba.extending.intrinsic(_half_at)
 expect = numba.extending.intrinsic(_expect)
-alike = numba.extending.intrinsic(_alike)
+alike, within = numba.extending.intrinsic(_alike), numba.extending.intrinsic(_within)
+pack = numba.extending.intrinsic(_pack)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)

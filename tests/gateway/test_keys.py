@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
+from functools import partial
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -12,9 +14,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.ingestion.compiled_slots import CompiledSlots
 from gateway.ingestion.digest_table import Ring
 from gateway.ingestion.entries import FOUR, SEQ
-from gateway.ingestion.growth import BEGIN, BUCKET, FULL, PARTS, Growth
+from gateway.ingestion.growth import BEGIN, BUCKET, FEWEST, FULL, PARTS, Growth
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.keys import CAPACITY, KeyIndex, RequestAnswer, RequestIndex, compiled_slots, runs
 from telemetry.backbone.record import KEY_ENTRY, REQUEST_ENTRY, About, Record, decode_record, encode_record
@@ -398,10 +401,15 @@ def test_what_is_left_behind_by_keys_that_were_taken_back_does_not_fill_the_tabl
 
 @pytest.mark.parametrize("doubt", [False, True])
 def test_compiled_slots_move_the_same_as_those_in_numpy(doubt: bool) -> None:
-    """The same factors, entries and steps: the same slots in each bucket."""
+    """The same factors, entries and steps: the same slots in each bucket, when they are taken in the same way."""
     if not available():
         pytest.skip("numba is not installed")
-    rings = [Ring(30_000, pending=10_000, slots=make) for make in (Slots, compiled_slots())]
+
+    class Moving(CompiledSlots):
+        takes_again, claim = False, Slots.claim
+
+    make = partial(Moving, import_module("telemetry.compiled.table"))
+    rings = [Ring(30_000, pending=10_000, slots=make) for make in (Slots, make)]
     rings[0]._slots._tags.factors = rings[1]._slots._tags.factors
     generator, kept = np.random.default_rng(23), 0
     for turn in range(40):
@@ -422,6 +430,57 @@ def test_compiled_slots_move_the_same_as_those_in_numpy(doubt: bool) -> None:
         first, second = (ring.entries.flat[BUCKET * begin : BUCKET * (begin + size)] for ring in rings)
         if part >= rings[0]._growth.split:
             assert np.sort(first).tolist() == np.sort(second).tolist()
+
+
+def slots_in_use(ring: Ring) -> U64:
+    """What is in them, while no part waits."""
+    begin, size = ring._growth.new * BUCKET, ring._growth.larger * BUCKET * PARTS
+    values = ring.entries.flat[begin : begin + size]
+    used: U64 = values[values != 0]
+    return used
+
+
+def test_a_key_that_was_taken_back_and_came_again_has_one_slot_once_its_part_has_moved(slots: MakeSlots) -> None:
+    ring, generator = Ring(100_000, pending=10_000, slots=slots), np.random.default_rng(29)
+    again = fresh_keys(generator.integers(0, 1 << 63, (10_000, 2), np.uint64))
+    for _ in range(2):
+        ring.release()
+        assert ring.claim(again, 1, only_new=True).added == 10_000
+    ring.settle(10_000, 10_000)
+    assert len(slots_in_use(ring)) > 19_900
+    while ring._growth.larger == FEWEST or ring._growth.split:
+        first = ring.newest_seq + 1
+        ring.claim(fresh_keys(generator.integers(0, 1 << 63, (500, 2), np.uint64)), first, only_new=True)
+        ring.settle(ring.written, first + 499)
+    assert len(np.unique(slots_in_use(ring))) == len(slots_in_use(ring)) == ring._slots.used == ring.written
+
+
+def test_slots_of_keys_that_left_are_taken_again_and_given_back_when_a_batch_is_refused() -> None:
+    """Eight windows: so many keys that hundreds are found behind a bucket that is full, half of the batches refused."""
+    if not available():
+        pytest.skip("numba is not installed")
+    rings = [Ring(60_000, pending=1000, slots=make) for make in (Slots, compiled_slots())]
+    generator, moved = np.random.default_rng(31), [0, 0]
+    every = generator.integers(0, 1 << 63, (480_000, 2), np.uint64)
+    for start in range(0, len(every), 1000):
+        new = fresh_keys(every[start : start + 1000])
+        other = fresh_keys(generator.integers(0, 1 << 63, (1000, 2), np.uint64))
+        twice = (np.concatenate([column, column]) for column in (other.given, other.digests, other.fingerprints))
+        refused = Keys(*twice)
+        refused.fingerprints[-1] += np.uint64(1)
+        for number, ring in enumerate(rings):
+            waiting = ring._growth.split
+            assert ring.claim(refused, start + 1, only_new=False).conflicts == [1999]
+            ring.claim(new, start + 1, only_new=True)
+            ring.settle(ring.written, start + 1000)
+            moved[number] += (waiting - ring._growth.split) % PARTS
+        if start % 20_000 == 0:
+            end, oldest = start + 1000, max(start - 59_000, 0)
+            for ring in rings:
+                for row in range(oldest, end, 1000):
+                    assert ring.claim(fresh_keys(every[row : row + 1000]), end + 1, only_new=False)[::3] == (0, [])
+                assert (ring.find(every[:oldest]) < 0).all()
+    assert 0 < moved[1] < moved[0] / 2
 
 
 def test_keys_that_are_taken_up_and_taken_back_while_large_tables_are_filled_are_known_and_forgotten(
