@@ -98,7 +98,5 @@ def test_what_another_thread_writes_while_memory_is_given_back_stays() -> None:
     writing = threading.Thread(target=write)
     writing.start()
     while writing.is_alive():
-        taken = records.take_early()
-        assert taken is not None
         records.give_back_early()
     assert all(bytes(record) == b"r" * size for record in written)
