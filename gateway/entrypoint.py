@@ -12,6 +12,7 @@ import secrets
 import signal
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from functools import partial
 from typing import cast
@@ -107,7 +108,7 @@ async def run(settings: GatewaySettings) -> None:
             decoder = await asyncio.to_thread(new_decoder, settings.compiled, journal.journal_id)
             app = new_app(gateway, stream, feed := Feed(gateway, decoder), registry)
             add_patterns(app, gateway)
-            lane = _new_lane(gateway, guard, decoder, journal)
+            lane = _new_lane(gateway, guard, decoder, journal, backbone.hear)
             server = _Server(Ingest(gateway, guard, app, decoder), lane, listening)
             gc.freeze()  # what is here by now stays: looking through it again would stop everything for 0.1 s each time
             await tasks.start("http", server.answer, stop=server.ask, grace=ANSWER_SECONDS + 1.0)
@@ -200,9 +201,9 @@ def new_gateway(
     )
 
 
-def _new_lane(gateway: Gateway, guard: Guard, decoder: Decoder, journal: Journal) -> Lane:
+def _new_lane(gateway: Gateway, guard: Guard, decoder: Decoder, journal: Journal, hear: Callable[[], None]) -> Lane:
     """The lane; the memory that a burst needs first is taken."""
-    lane = Lane(gateway, guard, decoder, Load())
+    lane = Lane(gateway, guard, decoder, Load(), hear)
     keep_early([journal.record_memory, *lane.buffers.values()])
     return lane
 

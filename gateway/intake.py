@@ -53,6 +53,7 @@ class Intake:
         self._durable = True  # what the journal said last; false in fast mode, where nobody tells when a sync is done
         self._groups: deque[Group] = deque()  # the first may be on its way to the disk, the last one is open
         self._committing = self._closing = False
+        self._is_expecting = False
         self._failure: Stop | None = None
         self._arrived = asyncio.Event()
 
@@ -104,6 +105,7 @@ class Intake:
 
     def expect(self) -> None:
         """Something is put at the end of this turn of the event loop: its commit begins right then, no turn later."""
+        self._is_expecting = True
         self._arrived.set()
 
     def _join(
@@ -125,6 +127,7 @@ class Intake:
                 group.multipliers |= multipliers
                 self.multipliers |= multipliers
                 self.waiting += accepted
+            self._is_expecting = False
             self._arrived.set()
         receipts, end = [], 0
         for (trades, received_ns), new in zip(bodies, counts, strict=True):
@@ -157,11 +160,14 @@ class Intake:
     async def run(self) -> None:
         """Commit group after group, until `close` and nothing waits any more. Raises Stop when the journal does."""
         while self._groups or not self._closing:
-            if not self._groups:
+            if self._groups:
+                await self._commit()
+            elif self._is_expecting:
+                self._is_expecting = False
+                await asyncio.sleep(0)  # behind what is put at the end of this turn
+            else:
                 self._arrived.clear()
                 await self._arrived.wait()
-                continue
-            await self._commit()
 
     def close(self) -> None:
         """Let `run` end when nothing waits any more."""

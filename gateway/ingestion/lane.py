@@ -18,7 +18,7 @@ another. The connections are in gateway.ingestion.short_cut, the answers in gate
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
@@ -48,10 +48,14 @@ class Lane:
     """Bodies in, answers out; one for all connections. A connection has one request in it at most, and what waits for
     the journal is bounded by intake."""
 
-    def __init__(self, gateway: Gateway, guard: Guard, decoder: Decoder, load: Load) -> None:
+    def __init__(
+        self, gateway: Gateway, guard: Guard, decoder: Decoder, load: Load, hear: Callable[[], None] = lambda: None
+    ) -> None:
+        """`hear` goes on with what others have done meanwhile: called after each large body, which takes its time."""
         self.heads = Heads(guard)
         self._gateway, self._decoder, self._answers = gateway, decoder, Answers(gateway)
         self._arrived: list[Small] = []
+        self._hear = hear
         self._threads: set[asyncio.Task[None]] = set()  # one for each body that is decoded in a thread
         self.buffers: dict[AnyMedia, Buffers] = {
             media: Buffers(size, MOST_BYTES // size, MAX_HEAD, EARLY[media]) for media, size in MAX_BODY.items()
@@ -87,6 +91,7 @@ class Lane:
             self._large.take(asked, held, came)
         else:
             self._take_arrow(asked, held, came)
+        self._hear()
 
     def _take_arrow(self, asked: Asked, held: Held, came: tuple[int, int]) -> None:
         try:

@@ -39,6 +39,7 @@ class Desk:
         self._noted = 0.0, 0.0  # of the event loop its share of a core, trades a second
         self._timer: asyncio.TimerHandle | None = None
         self._release: asyncio.TimerHandle | None = None  # of few trades that wait for more
+        self._release_at = 0.0  # monotonic seconds
         self._inbox: deque[Partial | Quarantined] = deque()
         self._awaited: Handed[None] | None = None  # by the aggregator, while there is nothing for it
         self._failure: BaseException | None = None
@@ -118,6 +119,12 @@ class Desk:
             return
         self._arm()
 
+    def push_due(self) -> None:
+        """As the timer of few trades does, which is late when the loop is."""
+        if self._release is not None and monotonic() >= self._release_at:
+            self._release.cancel()
+            self._released()
+
     def close(self) -> None:
         """Send nothing more."""
         self._closed = True
@@ -157,7 +164,10 @@ class Desk:
 
     def _arm(self) -> None:
         if self._release is None and (until := self._dispatcher.coalescing()) is not None:
-            self._release = self._loop.call_later(max(0.001, until - monotonic()), self._released)
+            self._release, self._release_at = (
+                self._loop.call_later(max(0.001, until - monotonic()), self._released),
+                until,
+            )
         if self._timer is not None and self._timer.when() <= self._loop.time() + TICK_SECONDS:
             return
         due = self._dispatcher.deadline()

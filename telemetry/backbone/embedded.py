@@ -51,6 +51,8 @@ class Writer(Protocol):
 
     def append(self, encode: Callable[[int, int], Buffer], count: int) -> Awaitable[Committed]: ...
 
+    def hear(self) -> bool: ...
+
 
 def whole(raw: memoryview) -> Sequence[Buffer]:
     """All of a record."""
@@ -148,6 +150,18 @@ class Embedded:
         """Wait for at least one result, take all there are. Nothing is lost when the caller is cancelled."""
         await self._started.wait()
         return await self._desk.results()
+
+    def hear(self) -> None:
+        """Go on at once with what the journal's writer and the workers have to say, and with leases that are due. Else
+        the event loop comes to that when every connection has been read that has something to say."""
+        if asyncio.current_task() is not None:  # within which no other one can go on
+            return
+        heard = self._writer.hear()
+        if self._context is not None:
+            if heard:
+                self._desk.push()
+            self._results.hear()
+            self._desk.push_due()
 
     def settle(self, result: Partial, verdict: Verdict) -> None:
         """Tell what became of a result: exactly once for each Partial that `results` gave."""

@@ -73,6 +73,10 @@ class ResultsLink:
             return
         self._deliver(kind, head, body)
 
+    def hear(self) -> None:
+        """Take what has arrived, if anything."""
+        self._drain.take_waiting()
+
     def drain(self) -> None:
         """Take what has arrived, before judging who is silent."""
         self._drain.take(RESULTS_QUEUE)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -37,6 +38,7 @@ class JournalWriter:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._news = deque[tuple[Handed[Committed], Committed | Exception]]()  # what became of jobs, not told yet
         self._stop = threading.Event()
         self._writer = threading.Thread(target=self._run, name="journal-writer", daemon=True)
         self._preparer = threading.Thread(
@@ -65,6 +67,13 @@ class JournalWriter:
         future: Handed[Committed] = Handed(loop=loop)
         self._jobs.put(_Job(encode, count, loop, future))
         return await future
+
+    def hear(self) -> bool:
+        """Tell those who wait for it what became of their records, in the event loop; whether there was anything."""
+        heard = bool(self._news)
+        while self._news:
+            _deliver(*self._news.popleft())
+        return heard
 
     def _finish(self) -> None:
         self._writer.join()
@@ -101,8 +110,9 @@ class JournalWriter:
             result: Committed | Exception = self.journal.append(job.encode, job.count)
         except Exception as error:
             result = error
+        self._news.append((job.future, result))
         with suppress(RuntimeError):  # the loop is gone, and with it whoever waited
-            job.loop.call_soon_threadsafe(_deliver, job.future, result)
+            job.loop.call_soon_threadsafe(self.hear)
 
 
 def _deliver(future: Handed[Committed], result: Committed | Exception) -> None:

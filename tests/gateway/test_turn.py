@@ -8,22 +8,28 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from time import monotonic
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from gateway.app import Gateway
+from gateway.guard import Guard
 from gateway.ingest import measure_client
 from gateway.ingestion.answering import Asked, Connection
-from gateway.ingestion.body import Buffers, Held
+from gateway.ingestion.body import Body, Buffers, Held
 from gateway.ingestion.group import Receipt, RequestKey
+from gateway.ingestion.heads import Head
+from gateway.ingestion.lane import Lane
 from gateway.ingestion.slots import MakeSlots, Slots
 from gateway.ingestion.turn import ENOUGH_TRADES, GATHER_FROM_SHARE, GATHER_MOST_SECONDS, Turn, gather_seconds
 from gateway.intake import Intake
 from gateway.keys import KeyIndex, RequestIndex, compiled_slots
 from gateway.latency import Latency
+from telemetry.backbone import Committed, Group
+from telemetry.backbone.handed import Handed
 from telemetry.backbone.record import Record
 from telemetry.columns import decode_frame
 from telemetry.decode import Batch, Decoder
@@ -290,6 +296,68 @@ async def test_a_turn_ends_by_itself_and_its_commit_begins_right_behind_it() -> 
         journal.let()
         assert [await desk.outcome(one) for one in (first, second)] == [(2, 0, 1, 2), (1, 2, 3, 3)]
         assert [record.count for record in journal.kept] == [3]
+
+
+class Heard(Journal):
+    """A journal whose commit is heard of when the test says so, in a callback of the loop."""
+
+    async def append(self, group: Group) -> Committed:
+        """See telemetry.backbone."""
+        self.arrived.set()
+        self.heard: Handed[None] = Handed(loop=asyncio.get_running_loop())
+        await self.heard
+        self.let()
+        return await super().append(group)
+
+
+async def test_the_commit_of_a_turn_begins_right_behind_it_also_when_the_one_before_ends_within_the_turn() -> None:
+    journal = Heard()
+    async with running(journal) as intake:
+        desk = Desk(intake)
+        desk.take(ids("a"))
+        await journal.arrived.wait()
+
+        def within_a_turn() -> None:
+            desk.take(ids("b"))
+            journal.heard.set_result(None)
+            assert len(journal.kept) == 1
+
+        asyncio.get_running_loop().call_soon(within_a_turn)
+        await asyncio.sleep(0)
+        assert not journal.arrived.is_set()
+        await asyncio.sleep(0)
+        assert journal.arrived.is_set()
+
+
+@dataclass(frozen=True)
+class Complete:
+    """A body that is complete in a buffer."""
+
+    held: Held
+
+    def take(self) -> Held:
+        """See gateway.ingestion.body."""
+        return self.held
+
+
+async def test_others_are_heard_after_each_large_body() -> None:
+    heard: list[int] = []
+    async with running(Journal()) as intake:
+        lane = Lane(
+            cast("Gateway", Desk(intake)),
+            Guard("", [1]),
+            decoder(),
+            Load(),
+            lambda: heard.append(lane.buffers["json"].left),
+        )
+        buffers = lane.buffers["json"]
+        for _ in range(2):
+            text, start = ids("a"), (buffer := buffers.take()) + 3
+            buffers.text[start : start + len(text)] = np.frombuffer(text, np.uint8)
+            body = cast("Body", Complete(Held(buffers, buffer, start, len(text))))
+            lane.take_large(Client(asyncio.get_running_loop()), body, Head(len(text)), (0, NOW))
+    assert len(heard) == 2
+    assert heard[0] == heard[1] + 1
 
 
 async def test_a_body_of_duplicates_waits_for_the_commit_of_its_first_copies_only() -> None:
