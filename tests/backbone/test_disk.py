@@ -8,10 +8,15 @@ import os
 import random
 import re
 import sys
+import threading
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from queue import SimpleQueue
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -164,6 +169,61 @@ def test_memory_of_records_that_was_used_before_is_used_again_before_more_is() -
             kept.popleft()
         assert [one[0] for one in kept] == [one[-1] for one in kept], "expected nobody to write into what others have"
     assert memory.touched <= 13 * (most + BLOCK_BYTES), "expected about as much as six records and as many gaps take"
+
+
+def test_memory_that_others_let_go_in_any_order_is_used_again_and_nobody_writes_into_what_some_have() -> None:
+    seed = random.randrange(1 << 32)
+    print(f"seed {seed}")
+    chance, memory, gone = random.Random(seed), RecordMemory(), SimpleQueue[memoryview | None]()
+
+    def let_go() -> None:
+        while gone.get() is not None:
+            pass
+
+    thread = threading.Thread(target=let_go)
+    thread.start()
+    kept: list[tuple[int, memoryview]] = []
+    for number in range(3000):
+        record = memory.take(chance.choice((1, 5, 50)) * chance.randrange(1, 40 << 10), 64 * chance.randrange(1000))
+        record[:] = bytes([number % 256]) * len(record)
+        kept.append((number % 256, record[len(record) // 2 :]))
+        while len(kept) > 60 or chance.random() < 0.4:
+            mark, view = kept.pop(chance.randrange(len(kept)) if chance.random() < 0.5 else 0)
+            assert bytes(view) == bytes([mark]) * len(view)
+            gone.put(view)
+            del view
+            if not kept:
+                break
+    gone.put(None)
+    thread.join()
+    assert memory.touched < MOST_BYTES, "expected what was let go to be used again"
+
+
+def steps_of(call: Callable[[], object]) -> int:
+    """The lines of Python that it takes."""
+    steps, before = 0, sys.gettrace()
+
+    def count(_frame: FrameType, event: str, _argument: object) -> Any:
+        nonlocal steps
+        steps += event == "line"
+        return count
+
+    sys.settrace(count)
+    call()
+    sys.settrace(before)
+    return steps
+
+
+def test_memory_for_a_record_is_found_in_as_few_steps_when_thousands_are_kept_as_when_a_few_are() -> None:
+    for count in (10, 5000):
+        memory, kept = RecordMemory(), deque[memoryview]()
+        for _ in range(count):
+            kept.append(memory.take(3 * BLOCK_BYTES, 0))
+        take = partial(memory.take, 3 * BLOCK_BYTES, 0)
+        for _ in range(20):
+            kept.popleft()
+            assert steps_of(take) < 60
+            kept.append(take())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
