@@ -35,6 +35,7 @@ Encode = Callable[[int, int], Buffer]  # (first_seq, synced_seq) -> one record
 
 SEGMENT_BYTES = 64 << 20
 FULL_RETRY_SECONDS = 1.0
+PAST_CACHE_BYTES = 64 << 10  # fast mode: to wait for the disk costs less than new pages of the page cache for so many
 
 
 class Journal:
@@ -48,7 +49,7 @@ class Journal:
         self._largest = segment_bytes - SEGMENT_HEADER_BYTES
         self.journal_id = found.journal_id or secrets.token_bytes(16)
         self.recovery = found.report()
-        self.spare = Spare(files, directory, self.journal_id, segment_bytes, cached=self._fast)
+        self.spare = Spare(files, directory, self.journal_id, segment_bytes)
         self.record_memory = RecordMemory()
         self._index = found.index
         self._active: Segment | None = None
@@ -251,7 +252,7 @@ class Journal:
 
     def _write(self, segment: Segment, raw: Buffer, durable: bool) -> None:
         try:
-            write = segment.file.write if self._fast else segment.file.append
+            write = segment.file.write if self._fast and len(raw) < PAST_CACHE_BYTES else segment.file.append
             write(self._end, raw)
             if durable:
                 self._timed_sync(segment)

@@ -103,12 +103,10 @@ class Spare:
         journal_id: bytes,
         segment_bytes: int,
         *,
-        cached: bool = False,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
-        """`cached` when its records will go through the page cache: then so do its zeros. `clock` is in seconds."""
+        """`clock` is in seconds."""
         self._files, self._directory, self._journal_id = files, directory, journal_id
-        self._cached = cached
         self._size = segment_bytes
         self._chunk = min(CHUNK_BYTES, max(4096, segment_bytes // 64))
         self._zeros = on_large_pages(HURRIED * self._chunk)  # only read
@@ -187,8 +185,7 @@ class Spare:
                 self._filled = 0
             elif self._filled < self._size:
                 length = min(self._length, self._size - self._filled)
-                write = self._file.write if self._cached else self._file.append
-                write(self._filled, self._zeros[:length])
+                self._file.append(self._filled, self._zeros[:length])
                 self._filled += length
                 if self._filled % (CHUNKS * self._chunk) == 0 or self._filled == self._size:
                     self._file.sync()

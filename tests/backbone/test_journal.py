@@ -17,7 +17,7 @@ import pytest
 
 from telemetry.backbone import Committed
 from telemetry.backbone.disk import DiskFiles, OpenFile
-from telemetry.backbone.journal import Encode, Journal
+from telemetry.backbone.journal import PAST_CACHE_BYTES, Encode, Journal
 from telemetry.backbone.record import About, Buffer, encode_record
 from telemetry.backbone.recovery import read_records, scan
 from telemetry.backbone.segments import HURRIED, HURRY_SECONDS, Spare, segment_name
@@ -447,6 +447,19 @@ class ObservedFile:
         self._file.sync()
         if self._files.watch.is_set():
             self._files.synced.set()
+
+
+def test_fast_mode_keeps_small_and_large_records_whichever_come_behind_one_another(tmp_path: Path) -> None:
+    chance = random.Random(SEED)
+    sizes = [
+        chance.choice((100, 5_000, PAST_CACHE_BYTES, 3 * PAST_CACHE_BYTES)) + chance.randrange(4_000) for _ in range(60)
+    ]
+    frames = [chance.randbytes(size) for size in sizes]
+    with Journal.open(tmp_path, segment_bytes=4 << 20, durability="fast") as journal:
+        for frame in frames:
+            journal.append(record_of(1, frame), 1)
+    with Journal.open(tmp_path, segment_bytes=4 << 20, durability="fast") as journal:
+        assert [bytes(record.frame) for record in journal.records(1, len(frames))] == frames
 
 
 def test_fast_mode_syncs_by_itself_within_100_ms_and_at_the_end(tmp_path: Path) -> None:
