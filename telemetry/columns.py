@@ -52,9 +52,11 @@ class Columns:
 
     def slice(self, start: int, stop: int) -> Columns:
         """Rows start..stop - 1, with the instruments and optional columns that these rows need."""
-        if start == 0 and stop == len(self):
-            return self
-        return self._rows(slice(start, stop))
+        return self if start == 0 and stop == len(self) else self._rows(slice(start, stop))
+
+    def compact(self) -> Columns:
+        """With the instruments that there are trades of, in the order in which they come first."""
+        return self._rows(slice(0, len(self)))
 
     def only(self, mask: Array) -> Columns:
         """The rows that the mask has, with the instruments and optional columns that these rows need."""

@@ -85,6 +85,19 @@ def fixed_pieces(view: memoryview) -> list[Buffer]:
     return [HEAD.pack(VERSION, count, entries, 0, end), view[HEAD.size : end]]
 
 
+def rows_pieces(view: memoryview, low: int, high: int) -> list[Buffer]:
+    """As `fixed_pieces`, of the rows low..high - 1; none when the frame has one of _ORDERS' times."""
+    count, entries, mask, end = _head(view)
+    if mask & _ORDER_BIT:
+        return []
+    rows, at, pieces = high - low, HEAD.size, list[Buffer]()
+    for width in _WIDTHS:
+        pieces.append(view[at + width * low : at + width * high])
+        at += width * count
+    pieces += [bytes(-ROW_BYTES * rows % 8), view[end - entries : end + -entries % 8]]
+    return [HEAD.pack(VERSION, rows, entries, 0, HEAD.size + sum(map(len, pieces))), *pieces]
+
+
 def _optional(frames: Sequence[memoryview], counts: Sequence[int]) -> dict[str, Array | Text]:
     found = [unpack_optional(view, _ORDERS) for view in frames]
     if len(found) == 1:

@@ -98,4 +98,5 @@ def columns_of(lease: Lease) -> list[Columns]:
         frames.append(record.frame)
     if not begin <= lease.first <= lease.last < end:
         raise InvalidInput(f"expected the trades {lease.first}..{lease.last}, received {begin}..{end - 1}")
-    return [decode_fixed(frames).slice(lease.first - begin, lease.last - begin + 1)]
+    # Of a record that other leases share there may be instruments that have no trade here.
+    return [decode_fixed(frames).slice(lease.first - begin, lease.last - begin + 1).compact()]

@@ -54,14 +54,14 @@ class Writer(Protocol):
     def hear(self) -> bool: ...
 
 
-def whole(raw: memoryview) -> Sequence[Buffer]:
+def whole(raw: memoryview, first: int, last: int) -> Sequence[Buffer]:
     """All of a record."""
     return (raw,)
 
 
 class Embedded:
     """The gateway's side; `async with` it, inside the writer's. `results` is the endpoint that workers connect to,
-    `leased` gives the pieces of what goes to them of a record: one again, of the same trades."""
+    `leased` gives the pieces of what goes to them of a record for a lease of first..last: one of these at least."""
 
     def __init__(
         self,
@@ -72,7 +72,7 @@ class Embedded:
         limits: Limits | None = None,
         lease_bytes: int = LEASE_BYTES,
         recent_bytes: int = RECENT_BYTES,
-        leased: Callable[[memoryview], Sequence[Buffer]] = whole,
+        leased: Callable[[memoryview, int, int], Sequence[Buffer]] = whole,
     ) -> None:
         self._writer, self._version = writer, version
         self._limits = limits or Limits()
@@ -184,7 +184,7 @@ class Embedded:
         records: list[Buffer] = []
         size = last = 0
         for record_last, raw in self._records(send):
-            pieces = self._leased(raw)
+            pieces = self._leased(raw, send.first, send.last)
             length = sum(map(len, pieces))
             if records and size + length > self._lease_bytes:
                 break
