@@ -112,6 +112,8 @@ class Ring:
         """Have memory for what comes after these entries ready after a quiet time."""
         self.entries.take_quiet_pages(used)
         self.entries.take_quiet_pages_of_slots(*self._growth.next_words())
+        if not self._growth.split:
+            self.entries.want_large_pages_of_slots(*self._growth.words())
 
     def _wrote(self, added: int) -> None:
         """So many entries went in: have memory ready for the next ones."""

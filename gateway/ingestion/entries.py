@@ -7,13 +7,13 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from telemetry.pages import QuietPages, reserve, take_pages
+from telemetry.pages import LARGE_PAGE_BYTES, QuietPages, reserve, take_pages
 
 U64 = npt.NDArray[np.uint64]
 FOUR = 4  # words of an entry that is a trade's key
 LOW, HIGH, PRINT, SEQ = range(FOUR)  # the words that every entry begins with
 LINE = 8  # words: the memory is of whole lines of the processor's caches
-_WORTH = 1 << 18  # words whose memory is taken together
+_WORTH = _LARGE = LARGE_PAGE_BYTES // 8  # words whose memory is taken together
 AHEAD = 1 << 17  # entries whose memory is taken before they come
 # Those of so many, at least and at most, are taken in quiet times: of as many as were used.
 QUIET_AHEAD, MOST_QUIET_AHEAD = 3 << 17, 1 << 21
@@ -31,6 +31,7 @@ class Entries:
         self._taken = 0  # entries whose memory is there
         self._wanted = 0  # those whose memory is there after a quiet time
         self._slots_taken = self._slots_wanted = 0  # the same of slots, in words
+        self._slots_joined = 0  # where those begin that are on large pages after a quiet time
         self._quiet_pages = quiet_pages or QuietPages()
 
     def take_pages(self, used: int) -> None:
@@ -48,16 +49,24 @@ class Entries:
 
     def take_pages_of_slots(self, start: int, stop: int) -> None:
         """Have the memory of these words ready, from where it is, when it is worth a thread."""
-        start = max(start, self._slots_taken)
+        start, stop = max(start // _LARGE * _LARGE, self._slots_taken), -(-stop // _LARGE) * _LARGE
         if stop - start >= _WORTH:
             self._slots_taken = stop
-            take_pages(self.flat[start:stop])
+            take_pages(self.flat[start:stop], large=True)
 
     def take_quiet_pages_of_slots(self, start: int, stop: int) -> None:
         """Have the memory of these words ready after a quiet time, from where it is."""
         if stop > self._slots_wanted:
-            start, self._slots_wanted = max(start, self._slots_wanted), stop
-            self._quiet_pages.want(self.flat[start:stop])
+            start, self._slots_wanted = max(start // _LARGE * _LARGE, self._slots_wanted), -(-stop // _LARGE) * _LARGE
+            stop = self._slots_wanted
+            self._quiet_pages.want(self.flat[start:stop], large=True)
+
+    def want_large_pages_of_slots(self, start: int, stop: int) -> None:
+        """Have these words on large pages after a quiet time: each of them is as likely to be the next one, and where
+        a small page is takes as long to find as what is in it."""
+        if start != self._slots_joined:
+            self._slots_joined = start
+            self._quiet_pages.want_large(self.flat[start:stop])
 
     def spans(self, number: int, count: int) -> list[tuple[int, int]]:
         """The places of so many entries from the one with this number on: one span, or two around the ring's end."""

@@ -88,6 +88,10 @@ class Growth:
         start = BUCKET * self._place(self._next)
         return start, start + BUCKET * PARTS * self._next
 
+    def words(self) -> tuple[int, int]:
+        """Begin and end in words of all the slots when every part has moved."""
+        return BUCKET * self.new, BUCKET * (self.new + PARTS * self.larger)
+
     @property
     def _next(self) -> int:
         return min(int(self.larger * FULL / FRESH) + 1, self.most)

@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import numpy as np
 
-LARGE_PAGE_BYTES = 2 << 20
+from telemetry.pages import LARGE_PAGE_BYTES
 
 
 def on_large_pages(size: int) -> memoryview:

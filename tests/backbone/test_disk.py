@@ -22,9 +22,10 @@ import numpy as np
 import pytest
 
 from telemetry.backbone.disk import DiskFiles, OpenFile
-from telemetry.backbone.large_pages import LARGE_PAGE_BYTES, on_large_pages
+from telemetry.backbone.large_pages import on_large_pages
 from telemetry.backbone.past_cache import Buffers
 from telemetry.backbone.record_memory import BLOCK_BYTES, EARLY_BYTES, MOST_BYTES, RecordMemory, blocks_around
+from telemetry.pages import LARGE_PAGE_BYTES
 from tests.telemetry.touched import share_there
 
 SIZE = 3 << 20

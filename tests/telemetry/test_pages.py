@@ -6,6 +6,8 @@ import mmap
 import sys
 import threading
 import time
+from pathlib import Path
+from typing import Any
 from weakref import ref
 
 import numpy as np
@@ -15,12 +17,33 @@ import pytest
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.growth import Growth
 from gateway.state.atoms import AtomTable
-from telemetry.pages import QuietPages, take_pages
+from telemetry.pages import LARGE_PAGE_BYTES, LargePages, QuietPages, give_back_pages, reserve, take_pages
 from telemetry.rows import REVISION, START, WIDTH
 from tests.telemetry.touched import share_there
 
 SIZE = 4 << 20
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux which pages are there")
+
+
+def on_large_pages(array: npt.NDArray[Any]) -> int:
+    """Bytes on large pages in the mappings that this array is in, which are not those of others."""
+    first, last, found, here = array.ctypes.data, array.ctypes.data + array.nbytes, 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        name, *rest = line.split()
+        if not name.endswith(":"):
+            begin, end = (int(word, 16) for word in name.split("-"))
+            here = begin < last and first < end
+        elif here and name == "AnonHugePages:":
+            found += 1024 * int(rest[0])
+    return found
+
+
+def large_array(pages: int) -> npt.NDArray[np.uint64]:
+    """One that begins with a large page, and whose mapping is not joined with others."""
+    array = reserve(pages * LARGE_PAGE_BYTES // 8)
+    if not LargePages().take(array.ctypes.data) or not on_large_pages(array):
+        pytest.skip("the system has no large pages")
+    return array
 
 
 def mapped() -> npt.NDArray[np.uint8]:
@@ -152,3 +175,37 @@ def test_the_thread_ends_with_those_it_works_for() -> None:
     del pages
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_after_a_dear_large_page_four_times_as_much_as_before_is_taken_in_small_ones() -> None:
+    array, pages = large_array(8), LargePages(dear_seconds=0.0)
+    places = [array.ctypes.data + row * LARGE_PAGE_BYTES for row in range(8)]
+    assert [pages.take(place) for place in places] == [True, False, False, False, False, True, False, False]
+    assert all(LargePages(dear_seconds=60.0).take(place) for place in places)
+
+
+def test_memory_is_taken_in_large_pages_where_they_are_asked_for() -> None:
+    """Once they are not dear any more; the first one is large in any case."""
+    array = large_array(6)
+    for _ in range(100):
+        give_back_pages(array)
+        done = take_pages(array, large=True)
+        assert done is not None
+        assert done.wait(10)
+        assert share_there(array) == 1
+        if on_large_pages(array) > LARGE_PAGE_BYTES:
+            return
+    pytest.fail("no memory came in large pages")
+
+
+def test_in_a_quiet_time_what_is_there_moves_to_large_pages_and_stays_as_it_is() -> None:
+    array = large_array(9)
+    array[:] = np.arange(len(array))
+    before = on_large_pages(array)
+    pages = QuietPages(lambda: 0.0)
+    pages.want_large(array[1000:])
+    deadline = time.monotonic() + 20
+    while on_large_pages(array) < before + 8 * LARGE_PAGE_BYTES:
+        assert time.monotonic() < deadline, f"{on_large_pages(array)} bytes are on large pages, {before} were before"
+        assert (array == np.arange(len(array))).all()
+    assert (array == np.arange(len(array))).all()
