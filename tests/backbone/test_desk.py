@@ -215,6 +215,22 @@ async def test_few_trades_that_wait_for_more_go_in_time_even_if_nothing_else_hap
     it.desk.close()
 
 
+async def test_few_trades_that_are_due_go_when_asked_for_however_late_the_event_loop_is() -> None:
+    it = Carrier(limits=Limits(pace_seconds=0.02, pace_most_seconds=0.02))
+    it.join("a")
+    await it.available(2)
+    it.desk.received(partial(it.sent[0]))
+    await it.available(3)
+    it.desk.push_due()
+    assert len(it.sent) == 1, "they are not due yet"
+    due_at = monotonic() + 0.02
+    while monotonic() < due_at:
+        pass
+    it.desk.push_due()
+    assert [(send.first, send.last) for send in it.sent] == [(1, 2), (3, 3)]
+    it.desk.close()
+
+
 async def test_few_trades_wait_longer_once_the_event_loop_was_loaded() -> None:
     shares = {"pace_from_share": 0.05, "pace_most_share": 0.1}  # small: others may take most of the machine
     it = Carrier(limits=Limits(pace_seconds=0.0, pace_most_seconds=60.0, coalesce_seconds=0.0, **shares))  # type: ignore[arg-type]
