@@ -14,12 +14,14 @@ from pathlib import Path
 from time import monotonic
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import zmq
 
 from telemetry.backbone import Verdict
 from telemetry.backbone.leases import Limits
 from telemetry.backbone.record import Buffer, Take, anywhere
+from telemetry.backbone.record_memory import BLOCK_BYTES
 from telemetry.errors import Stop
 from telemetry.wire import Heartbeat, Kind, encode
 from tests.backbone.gateway import EmbeddedGateway, WorkerProcess
@@ -78,6 +80,33 @@ async def test_a_record_whose_trades_are_accepted_gives_its_memory_to_the_next_o
     assert gateway.figures.total == sum(range(1, 21))
     assert len(begins) == 20
     assert max(begins) - min(begins) < 40_000, "expected the memory of three records to be enough"
+
+
+@dataclass(frozen=True)
+class Watched(InMemory):
+    """Numbers of whose record somebody keeps a column, and a copy to compare it with."""
+
+    columns: list[tuple[npt.NDArray[np.uint8], bytes]]
+
+    def record_bytes(self, first_seq: int, synced_seq: int, take: Take = anywhere) -> Buffer:
+        place = super().record_bytes(first_seq, synced_seq, take)
+        column = np.frombuffer(memoryview(place)[-8_000:], np.uint8)[7:]
+        self.columns.append((column, column.tobytes()))
+        return place
+
+
+async def test_what_somebody_keeps_of_a_record_stays_as_it_is_when_its_trades_are_accepted(tmp_path: Path) -> None:
+    begins: list[int] = []
+    columns: list[tuple[npt.NDArray[np.uint8], bytes]] = []
+    async with EmbeddedGateway(tmp_path) as gateway:
+        with gateway.worker("one"):
+            for value in range(1, 41):
+                await gateway.embedded.append(Watched(Numbers([value] * 1000), begins, columns))
+                await gateway.until_applied(1000 * value)
+                del columns[value % 7 :]
+                assert all(column.tobytes() == before for column, before in columns)
+    assert gateway.figures.total == 1000 * sum(range(1, 41))
+    assert len({begin // BLOCK_BYTES for begin in begins}) < 40, "expected the memory of what nobody keeps again"
 
 
 async def test_within_one_callback_a_commit_is_heard_of_its_lease_goes_and_its_result_is_taken(
