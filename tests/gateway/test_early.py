@@ -18,16 +18,19 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="asks Linux whic
 SIZE, EARLY = 1 << 20, 8
 
 
-class Last:
-    """Tells when all before it was given back."""
+class Told:
+    """Tells what it is asked for."""
 
     def __init__(self) -> None:
+        self.asked = list[str]()
         self.given_back = asyncio.Event()
 
     def take_early(self) -> None:
         """It takes nothing."""
+        self.asked.append("take")
 
     def give_back_early(self) -> None:
+        self.asked.append("give back")
         self.given_back.set()
 
 
@@ -36,25 +39,37 @@ def share_of_buffers(buffers: Buffers, first: int, last: int) -> float:
     return share_there(buffers.text[first * each + 4096 : last * each - 4096])
 
 
-def test_memory_is_taken_at_once_and_given_back_when_it_was_not_used() -> None:
+def test_memory_is_taken_and_given_back_when_it_was_not_used() -> None:
     buffers, records = Buffers(SIZE, 20, early=EARLY), RecordMemory()
     place = np.frombuffer(records.take(EARLY_BYTES, 0), np.uint8)
     records.touched = 0  # it is only looked at
+    buffers.give_back_early()  # the allocator may have given memory that was used before
+    behind = share_of_buffers(buffers, EARLY + 2, 20)
 
     def look() -> tuple[float, float]:
         return share_of_buffers(buffers, 1, EARLY), share_there(place)
 
-    async def scenario() -> None:
-        assert look() == (0, 0)
-        for taken in keep_early([buffers, records, last := Last()], 1.0):
-            assert await asyncio.to_thread(taken.wait, 10)
-        assert look() == (1, 1)
-        await asyncio.wait_for(last.given_back.wait(), 10)
-
-    asyncio.run(scenario())
     assert look() == (0, 0)
-    assert share_of_buffers(buffers, EARLY + 2, 20) == 0, "expected no more than the first ones to be taken"
+    for memory in (buffers, records):
+        taken = memory.take_early()
+        assert taken is not None
+        assert taken.wait(10)
+    assert look() == (1, 1)
+    for memory in (buffers, records):
+        memory.give_back_early()
+    assert look() == (0, 0)
+    assert share_of_buffers(buffers, EARLY + 2, 20) == behind, "expected no more than the first ones to be taken"
     assert share_of_buffers(buffers, 0, 1) == 1, "expected the next one to stay"
+
+
+def test_early_memory_is_asked_for_at_once_and_given_back_after_a_while() -> None:
+    async def scenario() -> list[str]:
+        keep_early([told := Told()], 0.01)
+        assert told.asked == ["take"]
+        await asyncio.wait_for(told.given_back.wait(), 10)
+        return told.asked
+
+    assert asyncio.run(scenario()) == ["take", "give back"]
 
 
 def test_what_was_used_stays_with_what_is_in_it() -> None:
