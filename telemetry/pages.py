@@ -25,7 +25,7 @@ _POPULATE_WRITE = 23  # MADV_POPULATE_WRITE: as if each page were written to
 _PAGE = 4096
 LARGE_PAGE_BYTES = 2 << 20
 _PIECE = 1 << 18  # bytes: while one is taken, whoever maps memory waits
-MOST_ASKED = 64  # arrays that wait for the thread; what comes then is not taken ahead
+MOST_ASKED = 64  # arrays that are taken in turn, and that wait for that; what comes then is not taken ahead
 _SPANS = 64  # that wait for a quiet time; the first ones are forgotten when there are more
 _QUIET = 0.2  # share of a core that the process uses at most in a quiet time
 _BUSY_SECONDS, _QUIET_SECONDS = 0.1, 0.01  # until the next look
@@ -102,7 +102,7 @@ class _Taker:
         self._lock, self._is_running = threading.Lock(), False
 
     def ask(self, array: Array, *, large: bool) -> threading.Event:
-        """Set when all is taken, or nothing will be: more than MOST_ASKED do not wait."""
+        """Set when all is taken, or nothing will be: beside MOST_ASKED that are under way no more than those wait."""
         asked = _Asked(array, large=large)
         if self._asked.qsize() >= MOST_ASKED:
             asked.done.set()
@@ -119,7 +119,7 @@ class _Taker:
         while True:
             if not under_way:
                 under_way.append(self._asked.get())
-            while not self._asked.empty():
+            while len(under_way) < MOST_ASKED and not self._asked.empty():
                 under_way.append(self._asked.get())
             one, began = under_way.popleft(), time.perf_counter()
             if one.take_piece():

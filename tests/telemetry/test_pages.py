@@ -17,7 +17,7 @@ import pytest
 from gateway.ingestion.entries import AHEAD, FOUR, QUIET_AHEAD, Entries
 from gateway.ingestion.growth import Growth
 from gateway.state.atoms import AtomTable
-from telemetry.pages import LARGE_PAGE_BYTES, LargePages, QuietPages, give_back_pages, reserve, take_pages
+from telemetry.pages import LARGE_PAGE_BYTES, MOST_ASKED, LargePages, QuietPages, give_back_pages, reserve, take_pages
 from telemetry.rows import REVISION, START, WIDTH
 from tests.telemetry.touched import share_there
 
@@ -71,6 +71,19 @@ def test_one_thread_takes_the_memory_of_many_arrays() -> None:
         assert done is not None
         assert done.wait(10)
     assert [share_there(array) for array in arrays] == [1] * 8
+
+
+def test_no_more_arrays_are_under_way_and_wait_than_are_allowed() -> None:
+    array, asked = mapped(), list[threading.Event]()
+    for _ in range(20):
+        for part in [array] * (MOST_ASKED // 2) + [array[:4096]]:
+            done = take_pages(part)
+            assert done is not None
+            asked.append(done)
+        assert asked[-1].wait(10), "expected all that were asked before to be under way"
+        assert sum(not done.is_set() for done in asked) <= 2 * MOST_ASKED
+    for done in asked:
+        assert done.wait(10)
 
 
 def test_a_thread_that_takes_memory_does_not_keep_it() -> None:
