@@ -51,7 +51,8 @@ class Lane:
     def __init__(
         self, gateway: Gateway, guard: Guard, decoder: Decoder, load: Load, hear: Callable[[], None] = lambda: None
     ) -> None:
-        """`hear` goes on with what others have done meanwhile: called after each large body, which takes its time."""
+        """`hear` goes on with what others have done meanwhile: called after each large body of JSON, which takes its
+        time."""
         self.heads = Heads(guard)
         self._gateway, self._decoder, self._answers = gateway, decoder, Answers(gateway)
         self._arrived: list[Small] = []
@@ -89,9 +90,9 @@ class Lane:
         asked, held = Asked(connection, head.seconds), body.take()
         if head.media == "json":
             self._large.take(asked, held, came)
-        else:
+            self._hear()
+        else:  # commits and leases of single bodies of Arrow cost more than those of many, so nothing is heard between
             self._take_arrow(asked, held, came)
-        self._hear()
 
     def _take_arrow(self, asked: Asked, held: Held, came: tuple[int, int]) -> None:
         try:

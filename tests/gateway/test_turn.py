@@ -340,7 +340,7 @@ class Complete:
         return self.held
 
 
-async def test_others_are_heard_after_each_large_body() -> None:
+async def test_others_are_heard_after_each_large_body_of_json() -> None:
     heard: list[int] = []
     async with running(Journal()) as intake:
         lane = Lane(
