@@ -183,19 +183,18 @@ def new_gateway(
     watch = Watch(freshness, loss, bulletin, gathering, streams, clocks, trades=is_watched)
     watch.use(new_naming(settings.compiled))
     watch.knows_sessions = not settings.calendars
+    intake = Intake(backbone, keys, requests, latency, limit=settings.intake_trades)
+    backbone.coming = lambda: intake.waiting > 0
     return Gateway(
         backbone=backbone,
         state=state,
         snapshots=Snapshots(snapshot, state, seconds=settings.snapshot_seconds),
         keys=keys,
         requests=requests,
-        intake=Intake(backbone, keys, requests, latency, limit=settings.intake_trades),
+        intake=intake,
         latency=latency,
         watch=watch,
-        bounds=Bounds(
-            backlog_trades=settings.backlog_trades,
-            dedupe_trades=settings.dedupe_trades,
-        ),
+        bounds=Bounds(backlog_trades=settings.backlog_trades, dedupe_trades=settings.dedupe_trades),
         clocks=clocks,
         zones=settings.venue_zones,
     )

@@ -14,12 +14,14 @@ from telemetry.backbone.leases import Close, Send
 from telemetry.load import LASTING_SECONDS, Load, Rate
 
 TICK_SECONDS = 0.05  # the timer never fires faster, but for what waits for more
+EARLIER_SECONDS = 0.001  # by which what waits for more must go earlier to be worth another timer
 INBOX = 1_000  # results that wait for the aggregator; beyond, one is refused unless its lease is out (at most W × N)
 
 
 class Desk:
     """`carry(send)` sends a lease and tells up to which trade (None: not at all); `close(worker)` drops a connection;
-    `listen()` takes what has arrived, so that nobody is given up whose word is already here."""
+    `listen()` takes what has arrived, so that nobody is given up whose word is already here; `coming()` tells whether
+    trades wait for the journal."""
 
     def __init__(
         self,
@@ -29,11 +31,12 @@ class Desk:
         carry: Callable[[Send], int | None],
         close: Callable[[str], None],
         listen: Callable[[], None] = lambda: None,
+        coming: Callable[[], bool] = lambda: True,
     ) -> None:
         self.epoch = epoch
         self.refused = 0
         self._dispatcher = dispatcher
-        self._carry, self._close, self._listen = carry, close, listen
+        self._carry, self._close, self._listen, self._coming = carry, close, listen, coming
         self._loop = asyncio.get_running_loop()
         self._load, self._rate = Load(LASTING_SECONDS), Rate(dispatcher.available_seq)
         self._noted = 0.0, 0.0  # of the event loop its share of a core, trades a second
@@ -110,6 +113,7 @@ class Desk:
         """Send every lease that can be sent, and set the timer."""
         if self._closed or self._failure is not None:
             return
+        self._dispatcher.patience.expects_more = self._coming()
         try:
             while self._send(self._dispatcher.next(monotonic())):
                 pass
@@ -163,11 +167,8 @@ class Desk:
             self._loop.call_soon(_arrived, awaited)
 
     def _arm(self) -> None:
-        if self._release is None and (until := self._dispatcher.coalescing()) is not None:
-            self._release, self._release_at = (
-                self._loop.call_later(max(0.001, until - monotonic()), self._released),
-                until,
-            )
+        if (until := self._dispatcher.coalescing()) is not None:
+            self._arm_release(until)
         if self._timer is not None and self._timer.when() <= self._loop.time() + TICK_SECONDS:
             return
         due = self._dispatcher.deadline()
@@ -178,6 +179,14 @@ class Desk:
         # While leases are out the timer ticks, so that not every lease has to set it anew.
         delay = TICK_SECONDS if self._dispatcher.busy else max(TICK_SECONDS, due - monotonic())
         self._timer = self._loop.call_later(delay, self._tick)
+
+    def _arm_release(self, until: float) -> None:
+        if self._release is not None:
+            if self._release_at <= until + EARLIER_SECONDS:
+                return
+            self._release.cancel()  # nothing more is coming after all
+        self._release_at = until
+        self._release = self._loop.call_later(max(0.001, until - monotonic()), self._released)
 
     def _released(self) -> None:
         self._release = None

@@ -82,6 +82,7 @@ class Embedded:
         self._started = asyncio.Event()
         self._garbage = 0
         self._recent = Recent(recent_bytes)
+        self.coming: Callable[[], bool] = lambda: True  # whether trades wait for `append`
 
     async def __aenter__(self) -> Self:
         return self
@@ -134,7 +135,14 @@ class Embedded:
         if self._started.is_set() or applied > last_seq:
             raise Stop(f"expected one start with at most {last_seq} trades applied, received a start with {applied}")
         dispatcher = Dispatcher(version=self._version, applied=applied, limits=self._limits)
-        self._desk = Desk(dispatcher, epoch=epoch, carry=self._carry, close=self._close, listen=self._listen)
+        self._desk = Desk(
+            dispatcher,
+            epoch=epoch,
+            carry=self._carry,
+            close=self._close,
+            listen=self._listen,
+            coming=lambda: self.coming(),
+        )
         context: zmq.Context[sockets.Socket] = zmq.Context()
         try:
             self._results = ResultsLink(context, self._endpoint, self._deliver)

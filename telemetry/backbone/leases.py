@@ -104,11 +104,15 @@ class Patience:
         self.seconds = limits.second_unknown_seconds  # until the oldest range is leased a second time
         self.coalesce_seconds = limits.coalesce_seconds  # until few trades are leased although another lease is out
         self._loaded_seconds = 0.0  # what the event loop's load makes of the pace
+        self.expects_more = True  # trades wait for the journal, which will be available soon
         self.enough = limits.coalesce_trades  # as many trades as need not wait for more
 
     def few_until(self, newest: float | None) -> float:
         """Until when few trades wait; `newest` is when the newest lease that is out was sent, None when none is."""
-        paced = self.sent_at + max(self.pace_seconds, self._loaded_seconds)
+        loaded = self._loaded_seconds
+        if not self.expects_more:  # a burst may be over: then its last trades would wait for nothing
+            loaded = min(loaded, self._limits.pace_most_seconds)
+        paced = self.sent_at + max(self.pace_seconds, loaded)
         return paced if newest is None else max(paced, newest + self.coalesce_seconds)
 
     def note(self, seconds: float) -> None:

@@ -28,7 +28,14 @@ class Carrier:
         self.second = asyncio.Event()  # two were sent
         self.closed: list[str] = []
         self.dispatcher = Dispatcher(version="v1", limits=limits)
-        self.desk = Desk(self.dispatcher, epoch=EPOCH, carry=self.carry, close=self.closed.append)
+        self.more_comes = True
+        self.desk = Desk(
+            self.dispatcher,
+            epoch=EPOCH,
+            carry=self.carry,
+            close=self.closed.append,
+            coming=lambda: self.more_comes,
+        )
 
     def carry(self, send: Send) -> int | None:
         self.sent.append(send)
@@ -267,3 +274,19 @@ async def test_few_trades_wait_longer_once_many_came_in_a_second() -> None:
         assert until is not None
         assert (until > monotonic() + 10) == waits_long
         it.desk.close()
+
+
+async def test_few_trades_go_soon_when_nothing_more_comes_after_all() -> None:
+    it = Carrier(limits=Limits(bulk_seconds=60.0))
+    it.join("a")
+    await it.available(1)
+    it.desk.received(partial(it.sent[0]))
+    it.desk.settle(partial(it.sent[0]), Verdict.MERGED)
+    it.dispatcher.patience.note_load(0.0, it.dispatcher.limits.bulk_rate)
+    await it.available(2)
+    assert len(it.sent) == 1, "expected them to wait for a minute"
+    it.more_comes = False
+    it.desk.push()
+    async with asyncio.timeout(10):
+        await it.second.wait()
+    it.desk.close()

@@ -167,6 +167,19 @@ def test_the_more_trades_come_in_a_second_the_larger_leases_are_however_little_t
         assert it.coalescing() is None
 
 
+def test_few_trades_wait_no_longer_than_under_a_moderate_load_when_nothing_more_is_coming() -> None:
+    limits = {"bulk_from_rate": 1e6, "bulk_rate": 2e6, "bulk_seconds": 0.03, "pace_most_seconds": 0.01}
+    it, send = busy("a", "b", **limits)
+    it.received(send.worker, send.attempt, 0.0)
+    settle(it, send, now=0.0)
+    it.patience.note_load(1.0, 2e6)
+    it.available(2)
+    assert it.coalescing() == pytest.approx(0.03)
+    it.patience.expects_more = False
+    assert it.coalescing() == pytest.approx(0.01)
+    assert ranges(it.next(0.01)) == [(2, 2)]
+
+
 def test_as_set_few_trades_go_soon_while_the_event_loop_has_time_to_spare_and_late_when_it_has_none() -> None:
     as_set = Limits()
     half, bulk = 1_600_000, 3_000_000
