@@ -277,7 +277,7 @@ async def test_few_trades_wait_longer_once_many_came_in_a_second() -> None:
 
 
 async def test_few_trades_go_soon_when_nothing_more_comes_after_all() -> None:
-    it = Carrier(limits=Limits(bulk_seconds=60.0))
+    it = Carrier(limits=Limits(bulk_seconds=60.0, pace_most_seconds=0.3))
     it.join("a")
     await it.available(1)
     it.desk.received(partial(it.sent[0]))
@@ -287,6 +287,7 @@ async def test_few_trades_go_soon_when_nothing_more_comes_after_all() -> None:
     assert len(it.sent) == 1, "expected them to wait for a minute"
     it.more_comes = False
     it.desk.push()
+    assert len(it.sent) == 1, "expected them to wait as under a moderate load"
     async with asyncio.timeout(10):
         await it.second.wait()
     it.desk.close()
