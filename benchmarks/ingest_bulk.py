@@ -17,24 +17,54 @@ from benchmarks.product import CONNECTIONS, Product
 
 FEW = 12  # connections with larger bodies: of 8, 12 and 16 the quickest with less than three quarters of what may wait
 PER_BODY, PER_ARROW = 1_000, 10_000
-ARROW_TIMES = 3  # as many trades in a round, which takes half a second or more then, as those of the others
+ARROW_TIMES = 5  # as many trades in a round, which takes half a second or more then, as those of the others
 FLOOR_BODIES = 200
+TRADES = 1_000_000, 100_000  # of a round of JSON, quick
+ARROW_TITLE, ARROW_BOUNDS = "Arrow of 10,000 ÷ msgspec decode", (1.5, 2.5)
 SETTINGS: dict[str, dict[str, object]] = {"full": {}, "fast": {"durability": "fast"}, "plain": {"compiled": False}}
 
 
 def measure(plan: Plan) -> Iterator[Figure]:
-    """JSON, JSON without the compiled decoder, Arrow, and durability switched off."""
-    count = max(1, plan.size(1_000_000, 100_000) // PER_BODY)
+    """JSON, JSON without the compiled decoder, and durability switched off; then Arrow."""
+    yield from _json(plan)
+    yield from _arrow(plan)
+
+
+def _json(plan: Plan) -> Iterator[Figure]:
+    count = max(1, plan.size(*TRADES) // PER_BODY)
     with ExitStack() as stack:
         made = stack.enter_context(requests(0, count * (plan.rounds + 1), per_body=PER_BODY))
-        floor = bodies(0, FLOOR_BODIES if not plan.quick else FLOOR_BODIES // 4)
-        things: dict[str, Callable[[int], Sample]] = {"decode": lambda _: {"rate": decode_rate(floor)}}
+        things = _decode(plan)
         for name, settings in SETTINGS.items():
             product = stack.enter_context(Product(plan.directory / name, settings=settings))
             things[name] = _run(product, made, count)
-        skipped = _add_arrow(stack, plan, things, count)
         samples = alternate(plan.rounds, things)
-    yield from _figures(samples, skipped)
+    yield _against_decode("JSON of 1,000 ÷ msgspec decode", samples, "full", 0.5, 1.0)
+    yield _against_decode("JSON of 1,000, not compiled ÷ msgspec decode", samples, "plain", 0.15, 0.35)
+    yield Figure(
+        name="bulk with durability ÷ without",
+        measured=ratios(samples["full"], samples["fast"]),
+        required=0.85,
+        aim=0.95,
+        values=_values("full, ", samples["full"]) | _values("fast, ", samples["fast"]),
+    )
+
+
+def _arrow(plan: Plan) -> Iterator[Figure]:
+    count = max(1, ARROW_TIMES * plan.size(*TRADES) // PER_ARROW)
+    every = count * (plan.rounds + 1)
+    with Product(plan.directory / "arrow") as product:
+        if reason := refusal(product):
+            yield Figure(name=ARROW_TITLE, required=ARROW_BOUNDS[0], aim=ARROW_BOUNDS[1], skipped=reason)
+            return
+        with pack(arrow_bodies(0, every, PER_ARROW), every, PER_ARROW, ARROW) as made:
+            samples = alternate(plan.rounds, _decode(plan) | {"arrow": _run(product, made, count, FEW)})
+    yield _against_decode(ARROW_TITLE, samples, "arrow", *ARROW_BOUNDS, connections=FEW)
+
+
+def _decode(plan: Plan) -> dict[str, Callable[[int], Sample]]:
+    floor = bodies(0, FLOOR_BODIES if not plan.quick else FLOOR_BODIES // 4)
+    return {"decode": lambda _: {"rate": decode_rate(floor)}}
 
 
 def _run(product: Product, made: Requests, count: int, connections: int = CONNECTIONS) -> Callable[[int], Sample]:
@@ -53,43 +83,21 @@ def _run(product: Product, made: Requests, count: int, connections: int = CONNEC
     return run
 
 
-def _add_arrow(stack: ExitStack, plan: Plan, things: dict[str, Callable[[int], Sample]], count: int) -> str:
-    """Adds the run with Arrow bodies; else the reason why not."""
-    product = stack.enter_context(Product(plan.directory / "arrow"))
-    reason = refusal(product)
-    if reason:
-        return reason
-    count = max(1, ARROW_TIMES * count * PER_BODY // PER_ARROW)
-    every = count * (plan.rounds + 1)
-    made = stack.enter_context(pack(arrow_bodies(0, every, PER_ARROW), every, PER_ARROW, ARROW))
-    things["arrow"] = _run(product, made, count, FEW)
-    return ""
-
-
-def _figures(samples: dict[str, list[Sample]], no_arrow: str) -> Iterator[Figure]:
-    decode = samples["decode"]
-    for name, title, required, aim, reason in (
-        ("full", "JSON of 1,000 ÷ msgspec decode", 0.5, 1.0, ""),
-        ("plain", "JSON of 1,000, not compiled ÷ msgspec decode", 0.15, 0.35, ""),
-        ("arrow", "Arrow of 10,000 ÷ msgspec decode", 1.5, 2.5, no_arrow),
-    ):
-        if name not in samples:
-            yield Figure(name=title, required=required, aim=aim, skipped=reason)
-            continue
-        yield Figure(
-            name=title,
-            measured=ratios(samples[name], decode),
-            required=required,
-            aim=aim,
-            values=_values("", samples[name]) | {"decode, trades per core-second": column(decode, "rate")},
-            note=f"{FEW if name == 'arrow' else CONNECTIONS} connections, one worker",
-        )
-    yield Figure(
-        name="bulk with durability ÷ without",
-        measured=ratios(samples["full"], samples["fast"]),
-        required=0.85,
-        aim=0.95,
-        values=_values("full, ", samples["full"]) | _values("fast, ", samples["fast"]),
+def _against_decode(
+    title: str,
+    samples: dict[str, list[Sample]],
+    name: str,
+    required: float,
+    aim: float,
+    connections: int = CONNECTIONS,
+) -> Figure:
+    return Figure(
+        name=title,
+        measured=ratios(samples[name], samples["decode"]),
+        required=required,
+        aim=aim,
+        values=_values("", samples[name]) | {"decode, trades per core-second": column(samples["decode"], "rate")},
+        note=f"{connections} connections, one worker",
     )
 
 
