@@ -13,7 +13,7 @@ U64 = npt.NDArray[np.uint64]
 FOUR = 4  # words of an entry that is a trade's key
 LOW, HIGH, PRINT, SEQ = range(FOUR)  # the words that every entry begins with
 LINE = 8  # words: the memory is of whole lines of the processor's caches
-_WORTH = _LARGE = LARGE_PAGE_BYTES // 8  # words whose memory is taken together
+_LARGE = LARGE_PAGE_BYTES // 8  # words whose memory is taken together: those of a large page
 AHEAD = 1 << 17  # entries whose memory is taken before they come
 # Those of so many, at least and at most, are taken in quiet times: of as many as were used.
 QUIET_AHEAD, MOST_QUIET_AHEAD = 3 << 17, 1 << 21
@@ -50,7 +50,7 @@ class Entries:
     def take_pages_of_slots(self, start: int, stop: int) -> None:
         """Have the memory of these words ready, from where it is, when it is worth a thread."""
         start, stop = max(start // _LARGE * _LARGE, self._slots_taken), -(-stop // _LARGE) * _LARGE
-        if stop - start >= _WORTH:
+        if stop - start >= _LARGE:
             self._slots_taken = stop
             take_pages(self.flat[start:stop], large=True)
 

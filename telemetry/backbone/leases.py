@@ -49,9 +49,7 @@ class Limits:
     full_seconds: float = 0.008  # this, and coalesce_trades as far as
     full_trades: int = 32_768  # this: the event loop has next to no time left, and each lease costs it some
     bulk_from_rate: float = 2.2e6  # trades a second: from here on both grow, however idle the loop is,
-    bulk_rate: float = (
-        2.8e6  # up to here, who sends so much waits for commits, so cost counts and time does not, as far
-    )
+    bulk_rate: float = 2.8e6  # up to here (who sends so much waits for commits: cost counts and time does not), as far
     bulk_seconds: float = 0.012  # as this,
     bulk_trades: int = 65_536  # and this
     second_factor: float = 4.0  # times the median of recent leases, then the oldest range is leased again
