@@ -7,8 +7,9 @@ import random
 import socket
 
 # Below the range from which systems take the ports of outgoing connections: nobody gets one of these by chance
-# between the moment when it was found free and the start of the server that is to have it.
-_FIRST, _SLICE = 10_000, 2_500
+# between the moment when it was found free and the start of the server that is to have it. Above 10080, the highest of
+# those to which browsers never connect (https://fetch.spec.whatwg.org/#port-blocking).
+_FIRST, _SLICE = 10_100, 2_500
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 8
 _start = random.randrange(_SLICE)
 _given = 0
