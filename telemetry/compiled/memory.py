@@ -83,6 +83,23 @@ def _checked_trailing_zeros(word: np.uint64) -> int:
 
 
 @part
+def _checked_leading_zeros(word: np.uint64) -> int:
+    count = 0
+    while (word << np.uint64(count)) >> np.uint64(63) == 0:
+        count += 1
+    return count
+
+
+@part
+def _checked_difference(octets: Array, place: int, other: int) -> int:
+    bits = 0
+    for index in range(PLAIN_BYTES):
+        if octets[place + index] != octets[other + index]:
+            bits |= 1 << index
+    return bits
+
+
+@part
 def _checked_alike(words: Array, place: int, mask: np.uint64, wanted: np.uint64) -> np.uint64:
     bits = np.uint64(0)
     for index in range(GROUP):
@@ -133,6 +150,8 @@ expect = _choose("expect", _checked_expect)  # the processor may fetch this elem
 plain_size = _choose("plain_size", _checked_plain_size)  # characters of PLAIN_BYTES before one that ends a plain text
 put_word = _choose("put_word", _checked_put_word)
 trailing_zeros = _choose("trailing_zeros", _checked_trailing_zeros)  # of a word that is not 0
+leading_zeros = _choose("leading_zeros", _checked_leading_zeros)  # of a word that is not 0
+difference = _choose("difference", _checked_difference)  # a bit for each of PLAIN_BYTES that differ at two places
 alike = _choose("alike", _checked_alike)  # a bit for each word of a GROUP that is as wanted where the mask has bits
 # A bit for each word of a GROUP that is not so much more than the first as the mask has bits, nor less.
 within = _choose("within", _checked_within)

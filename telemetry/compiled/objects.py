@@ -13,13 +13,14 @@ import numpy as np
 from telemetry.compiled import slots as at
 from telemetry.compiled.compiler import part
 from telemetry.compiled.memory import WORD_BYTES, behind, word_at
-from telemetry.compiled.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at, time_at
+from telemetry.compiled.moments import time_at
+from telemetry.compiled.tokens import DOUBT, decimal_at, identifier_at, integer_at, text_at
 from telemetry.frame import Array
 from telemetry.trade import KINDS, LIQUIDITIES, SIDES
 
 BLANK, LINE = b" \n"
 _TAB, _RETURN = b"\t\r"
-_QUOTE, _COLON, _COMMA, _OPEN, _CLOSE = b'":,{}'
+QUOTE, _COLON, _COMMA, _OPEN, CLOSE = b'":,{}'
 _N, _U, _L = b"nul"
 _NONE = np.uint64(0)
 _REQUIRED = 1 << at.SYMBOL | 1 << at.PRICE | 1 << at.QUANTITY
@@ -77,11 +78,10 @@ def _field_at(text: Array, place: int, guess: int) -> int:
 
 
 @part
-def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
-    """One of a few texts: its code is left in the first slot, but liquidity stays a text."""
-    if text[place] != _QUOTE:
-        return DOUBT
-    word = word_at(text, place + 1)
+def choice_behind(text: Array, place: int, slots: Array, field: int) -> int:
+    """Behind its first quote one of a few texts, up to the second one: its code is left in the first slot, but
+    liquidity stays a text."""
+    word = word_at(text, place)
     found = DOUBT
     for code in range(_MOST_CHOICES):  # all are compared: which one it is cannot be foreseen
         choice = 2 * (field * _MOST_CHOICES + code)
@@ -89,12 +89,20 @@ def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
     if found == DOUBT:
         return DOUBT
     size = _CHOICE_SIZES[field * _MOST_CHOICES + found]
-    slots[2 * field], slots[2 * field + 1] = place + 1 if field == at.LIQUIDITY else found, size - 1
-    return place + 1 + size  # type: ignore[no-any-return]
+    slots[2 * field], slots[2 * field + 1] = place if field == at.LIQUIDITY else found, size - 1
+    return place + size - 1  # type: ignore[no-any-return]
 
 
 @part
-def _value_at(text: Array, place: int, slots: Array, field: int) -> int:
+def _choice_at(text: Array, place: int, slots: Array, field: int) -> int:
+    if text[place] != QUOTE:
+        return DOUBT
+    end = choice_behind(text, place + 1, slots, field)
+    return DOUBT if end == DOUBT else end + 1
+
+
+@part
+def value_at(text: Array, place: int, slots: Array, field: int) -> int:
     slot = 2 * field
     if text[place] == _N:
         is_null = text[place + 1] == _U and text[place + 2] == _L and text[place + 3] == _L
@@ -133,7 +141,7 @@ def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array
     if text[place] != _OPEN:
         return DOUBT
     known, seen, last, is_alike = 0, 0, len(at.FIELDS), True
-    while known == 0 or text[place] != _CLOSE:
+    while known == 0 or text[place] != CLOSE:
         one = behind(follows, at.SHAPE + 1 + at.OF_SHAPE * known)
         is_alike = is_alike and known < follows[at.SHAPE] and _is_same(text, place, one[1], one[2] - one[1])
         if is_alike:
@@ -142,14 +150,15 @@ def trade_at(text: Array, place: int, newline: int, slots: Array, follows: Array
             place, last, seen = _name_at(text, place, newline, follows, known, last, seen)
             if last == DOUBT:
                 break
-        place = _value_at(text, place, slots, last)
+        place = value_at(text, place, slots, last)
         if place == DOUBT:
             return DOUBT
         known += 1
     if not is_alike:
-        follows[at.SHAPE] = known
+        follows[at.SHAPE], follows[at.PLAN], follows[at.PLAN + 1] = known, 0, 0
+    follows[at.ALIKE] = is_alike and known == follows[at.SHAPE]
     slots[at.SEEN] |= seen
-    if text[place] != _CLOSE or seen & _REQUIRED != _REQUIRED or not _obeys_rules(text, slots):
+    if text[place] != CLOSE or seen & _REQUIRED != _REQUIRED or not obeys_rules(text, slots):
         return DOUBT
     return place + 1
 
@@ -166,7 +175,7 @@ def _name_at(
         if text[place] != _COMMA:
             return place, DOUBT, seen
     name = skip(text, place + 1, newline)
-    if text[name] != _QUOTE:
+    if text[name] != QUOTE:
         return start, DOUBT, seen
     field = _field_at(text, name + 1, follows[last])
     if field == DOUBT or seen >> field & 1:
@@ -182,7 +191,7 @@ def _name_at(
 
 
 @part
-def _obeys_rules(text: Array, slots: Array) -> bool:
+def obeys_rules(text: Array, slots: Array) -> bool:
     """What no value alone can tell; completes the kind."""
     start, length = slots[2 * at.SYMBOL], slots[2 * at.SYMBOL + 1]
     if length == 0 or text[start] == BLANK or text[start + length - 1] == BLANK:

@@ -95,6 +95,25 @@ def _trailing_zeros(typing: Any, word: Any) -> Any:
     return _I64(_U64), generate
 
 
+def _leading_zeros(typing: Any, word: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        return builder.ctlz(arguments[0], ir.IntType(1)(0))
+
+    return _I64(_U64), generate
+
+
+def _difference(typing: Any, octets: Any, place: Any, other: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        many = ir.VectorType(_BYTE, PLAIN_BYTES)
+        one, two = (
+            builder.load(builder.bitcast(builder.gep(arguments[0], [at]), many.as_pointer()), align=1)
+            for at in arguments[1:]
+        )
+        return builder.zext(builder.bitcast(builder.icmp_unsigned("!=", one, two), ir.IntType(PLAIN_BYTES)), _WORD)
+
+    return _I64(octets, _I64, _I64), generate
+
+
 def _alike(typing: Any, pointer: Any, place: Any, mask: Any, wanted: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         values, place, mask, wanted = arguments
@@ -173,3 +192,4 @@ expect = numba.extending.intrinsic(_expect)
 alike, within = numba.extending.intrinsic(_alike), numba.extending.intrinsic(_within)
 pack = numba.extending.intrinsic(_pack)
 trailing_zeros = numba.extending.intrinsic(_trailing_zeros)
+leading_zeros, difference = numba.extending.intrinsic(_leading_zeros), numba.extending.intrinsic(_difference)

@@ -14,6 +14,7 @@ when there would be more trades, DOUBT also for more instruments; with both the 
 from __future__ import annotations
 
 from telemetry.compiled import slots as at
+from telemetry.compiled.alike import next_trade
 from telemetry.compiled.columns import begin_columns, store
 from telemetry.compiled.compiler import BYTES, INDICES, INTEGER, INTEGERS, TEXT, UNSIGNED, entry, part
 from telemetry.compiled.digests import hash_trade, of_instrument
@@ -66,6 +67,7 @@ def _layout(text: Array, start: int, lines: int) -> tuple[int, int, int]:
 def _expect_first(follows: Array) -> None:
     for field in range(at.SHAPE + 1):
         follows[field] = 0
+    follows[at.PLAN], follows[at.PLAN + 1] = 0, 0
 
 
 @entry(TEXT, INTEGER, INTEGER, UNSIGNED, INTEGER, INTEGERS, UNSIGNED)
@@ -162,7 +164,7 @@ def scan_columns(
     count, end = before, start + size
     while place >= 0 and count < most:
         seen = slots[at.SEEN]
-        place = trade_at(text, place, newline, slots, follows)
+        place = next_trade(text, place, newline, slots, follows)
         code = DOUBT if place == DOUBT else code_of(text, slots, table, table_size, entries, slots[at.KNOWN])
         if code in (DOUBT, instruments):
             place = DOUBT

@@ -57,7 +57,13 @@ RESULT = RECORDS + 1
 SHAPE = len(FIELDS) + 1
 OF_SHAPE = 4  # integers for each of its fields
 MARK = SHAPE + 1 + OF_SHAPE * len(FIELDS)
-FOLLOWS = MARK + RESULT - SEEN
+# Then whether the last trade had all of that shape, and the plan for those behind it, see telemetry.compiled.alike: how
+# many fields it has, 0 for none; a bit for each that is read as any value; whether a quote comes behind the last; then
+# OF_PLAN integers for each field.
+ALIKE = MARK + RESULT - SEEN
+PLAN = ALIKE + 1
+PLAN_HEAD, OF_PLAN = 3, 5
+FOLLOWS = PLAN + PLAN_HEAD + OF_PLAN * len(FIELDS)
 
 # The memory that one pass over many trades works in: what of each type it has for each trade, in this order.
 INTEGERS = len(INTEGER_COLUMNS) + ENTRY  # i64, behind RESULT + FOLLOWS: columns; entries of instruments

@@ -152,6 +152,81 @@ def test_usual_values_raise_no_doubt(reading: CompiledReading, name: str, value:
         assert agree(reading, body, media)
 
 
+_ALIKE = FULL | {"venue": "x" * 32, "price": 1.25, "fee": "0.5", "timestamp": NOW}
+_ODD: dict[str, list[object]] = {
+    "symbol": ["A", "s" * 31, "s" * 32, "s" * 33, "s" * 63, "s" * 64, "トヨタ", "a b"],
+    "venue": [None, "", "v" * 31, "v" * 64, "é", "{}[],:"],
+    "trade_id": [None, "", 0, -5, "t" * 64],
+    "side": [None, "buy", "unknown"],
+    "kind": [None, "print"],
+    "action": [None],
+    "liquidity": [None, "", "taker"],
+    "price": ["1.25", 0.0, -1, 100, "1e-5", "0.10", "123456789.123456789", 12345.67, "1234567"],
+    "multiplier": [None, 1, "100", "0.000100"],
+    "fee": [None, 0, "-0.00", 1.5, "12345678"],
+    "timestamp": [None, "2026-11-22T13:00:00Z", 10**17, 2**63 - 1],
+    "source_seq": [None, 0, -5, 10**18 - 1],
+    "account": [None, "", "desk-2"],
+    "order_id": [None, ""],
+}
+
+
+@pytest.mark.parametrize(("name", "value"), [(name, value) for name, values in _ODD.items() for value in values])
+def test_one_odd_value_among_trades_that_are_alike_raises_no_doubt_and_changes_no_other_trade(
+    reading: CompiledReading, name: str, value: object
+) -> None:
+    odd = _ALIKE | {name: value}
+    rows = [*[_ALIKE] * 4, odd, *[_ALIKE] * 3, *[odd] * 4, _ALIKE]
+    last = [{key: row[key] for key in row if key != name} | {name: row[name]} for row in rows]
+    for same in (rows, last):
+        assert agree(reading, dumps(same), "json")
+        assert agree(reading, b"\n".join(map(dumps, same)), "lines")
+
+
+_WRONG: dict[str, list[bytes]] = {
+    "symbol": [b'""', b'" A"', b'"A "', b"null", b"1", b'"%s"' % (b"s" * 65), b'"a\\"', b'"a\x7f"', b'"a'],
+    "venue": [b'"%s"' % (b"v" * 96), b"1", b'"v"v"', b'"v\n"'],
+    "trade_id": [b"1.5", b"01", b'"t"1', b"-0", b"true"],
+    "side": [b'"BUY"', b'"buy', b'"buyer"', b'"bu"', b"0"],
+    "price": [b'"1', b'1"', b"1.", b".5", b"01", b"1.2.3", b"+1", b"-", b'""', b"1 2", b"1234567890123456789"],
+    "quantity": [b"0", b"-1", b"0.00", b"null", b'"1'],
+    "multiplier": [b"0", b"-1"],
+    "timestamp": [b"17", b"9223372036854775808", b"012345678901234567", b"12345678901234567a", b"99999999999999999999"],
+}
+
+
+@pytest.mark.parametrize("name", _WRONG)
+def test_what_is_wrong_in_a_trade_like_those_before_is_never_accepted(reading: CompiledReading, name: str) -> None:
+    good = dumps(_ALIKE)
+    at = good.index(b'"%b":' % name.encode()) + len(name) + 3
+    rest = good[at + len(dumps(_ALIKE[name])) :]
+    first = b'"%b":%b,' % (name.encode(), dumps(_ALIKE[name]))
+    moved = good.replace(first, b"")[:-1] + b"," + first[:-1] + b"}"
+    for wrong in _WRONG[name]:
+        assert is_doubted(reading, b"[" + b",".join((good, good, good, good[:at] + wrong + rest, good)) + b"]", "json")
+        last = moved[: moved.rindex(b":") + 1] + wrong + b"}"
+        assert is_doubted(reading, b"[" + b",".join((moved, moved, moved, last, moved)) + b"]", "json")
+
+
+def test_trades_that_are_alike_but_for_a_few_bytes_are_read_as_the_reference_reads_them(
+    reading: CompiledReading,
+) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    draw, decided = random.Random(seed), 0
+    for _ in range(1500):
+        names = draw.sample(list(FULL), draw.randrange(4, 14))
+        row = {name: _ALIKE[name] for name in {*names, "symbol", "price", "quantity"}}
+        rows = [dumps(row | {"price": draw.randrange(10**7) / 100}) for _ in range(draw.randrange(4, 9))]
+        changed = draw.randrange(2, len(rows))
+        damaged = bytearray(rows[changed])
+        for _ in range(draw.randrange(1, 3)):
+            place = draw.randrange(len(damaged))
+            damaged[place : place + draw.randrange(2)] = bytes([draw.choice(MARKS)])[: draw.randrange(2)]
+        decided += agree(reading, b"[" + b",".join((*rows[:changed], damaged, *rows[changed:])) + b"]", "json")
+    assert decided > 100
+
+
 LAYOUTS = [
     (b"[%b]", b",", "json"),
     (b" \r\n[ %b\t]\n ", b" ,\n", "json"),
