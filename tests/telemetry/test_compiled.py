@@ -177,8 +177,8 @@ from tests.gateway import test_partitions as deliveries, test_rings as looks
 assert IS_CHECKED
 for seed in range(200):
     deliveries.delivered(random.Random(seed), deliveries.journal(seed % 50))
-for seed in range(6):
-    looks.test_a_compiled_look_finds_the_trades_that_the_reference_finds(seed)
+for instruments in (1, 20, 2000):
+    looks.test_a_compiled_look_finds_the_trades_that_the_reference_finds(instruments)
 """
     run(program, NUMBA_BOUNDSCHECK="1")
 
