@@ -122,12 +122,14 @@ def value_at(text: Array, place: int, slots: Array, field: int) -> int:
 
 @part
 def _is_same(text: Array, place: int, other: int, size: int) -> bool:
-    """Whether so many bytes at two places are the same, at least 8 and at most 24."""
-    if size < WORD_BYTES or size > 3 * WORD_BYTES:
+    """Whether so many bytes at two places are the same, at most 24."""
+    if size > 3 * WORD_BYTES:
         return False
+    others = word_at(text, place) ^ word_at(text, other)
+    if size < WORD_BYTES:
+        return others << np.uint64(8 * (WORD_BYTES - size)) == _NONE  # type: ignore[no-any-return]
     last = size - WORD_BYTES
     middle = min(last, WORD_BYTES)
-    others = word_at(text, place) ^ word_at(text, other)
     others |= word_at(text, place + middle) ^ word_at(text, other + middle)
     return others | word_at(text, place + last) ^ word_at(text, other + last) == _NONE  # type: ignore[no-any-return]
 

@@ -183,6 +183,15 @@ def test_one_odd_value_among_trades_that_are_alike_raises_no_doubt_and_changes_n
         assert agree(reading, b"\n".join(map(dumps, same)), "lines")
 
 
+def test_a_trade_that_gives_no_kind_is_a_fill_or_a_print_by_its_own_account_and_not_by_that_of_the_one_before(
+    reading: CompiledReading,
+) -> None:
+    rows = [
+        {"symbol": "A", "account": account, "price": 1, "quantity": 2} for account in ("a", "b", "c", "", "d", "", "")
+    ]
+    assert agree(reading, dumps(rows), "json")
+
+
 _WRONG: dict[str, list[bytes]] = {
     "symbol": [b'""', b'" A"', b'"A "', b"null", b"1", b'"%s"' % (b"s" * 65), b'"a\\"', b'"a\x7f"', b'"a'],
     "venue": [b'"%s"' % (b"v" * 96), b"1", b'"v"v"', b'"v\n"'],
